@@ -1,0 +1,1 @@
+"""Benchmarks of ppgen against hand-written code and other libraries."""

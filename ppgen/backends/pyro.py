@@ -1,0 +1,456 @@
+"""Pyro on PyTorch: programs run eagerly, with particles as an outermost batch axis."""
+
+import contextlib
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyro
+import pyro.distributions as pd
+import torch
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.subsample_messenger import _Subsample
+from torch.distributions import biject_to, constraints, kl_divergence
+
+from ppgen import ops
+from ppgen.backends import modules
+from ppgen.backends.program import Ask, Outcome, Program
+from ppgen.backends.recorder import _MARK, Recorder
+
+
+class _Sites(Messenger):
+    """Passes Pyro's messages to a `Recorder`."""
+
+    def __init__(self, recorder: "_Recorder") -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if not isinstance(msg["fn"], _Subsample):  # a plate drawing its indices is no site
+            self.recorder.before(msg)
+
+    def _pyro_post_sample(self, msg: Any) -> None:
+        if not isinstance(msg["fn"], _Subsample):
+            self.recorder.after(msg)
+
+    def _pyro_param(self, msg: Any) -> None:
+        self.recorder.native_parameter(msg)
+
+
+class _Recorder(Recorder):
+    """The sites of all particles at once, or of one (`particles=None`), in which case there is no particle axis."""
+
+    def __init__(self, *args: Any, particles: int | None, drawn: Any = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.particles, self.particled = particles, frozenset(drawn)
+        self.nesting = self.program.nesting
+
+    def native_parameter(self, msg: Any) -> None:
+        """Answer a `pyro.param`: from the fit's own parameters, never from Pyro's global store."""
+        name, constraint = msg["name"], msg["kwargs"].get("constraint", constraints.real)
+        self.program.native = True
+        source = msg["args"][1] if len(msg["args"]) > 1 else None
+        owner = source if isinstance(source, torch.nn.Parameter) else None
+        if constraint is constraints.real:
+            constraint = None
+
+        def make(_: np.random.Generator) -> torch.Tensor:
+            value = source() if callable(source) and not isinstance(source, torch.Tensor) else source
+            value = value.detach().clone()
+            return value if constraint is None else self.backend.unconstrain(constraint, value)
+
+        value = self.parameter(name, make, constraint, owner)
+        if owner is not None:  # the module computes with its own tensor: lend it ours
+            value = self.backend.lend(owner, value)
+        msg["value"], msg["done"] = value, True
+
+    def prepare(self, msg: Any) -> None:
+        fn, k = msg["fn"], self.particles
+        if k is not None and len(fn.batch_shape) <= self.nesting:
+            missing = self.nesting - len(fn.batch_shape)
+            msg["fn"] = fn.expand(torch.Size((k, *(1,) * missing, *fn.batch_shape)))
+
+    def place(self, msg: Any, value: torch.Tensor) -> torch.Tensor:
+        if self.particles is None or msg["name"] not in self.particled:
+            return value
+        rank = value.ndim - 1 - len(msg["fn"].event_shape)
+        return value.reshape(value.shape[:1] + (1,) * (self.nesting - rank) + value.shape[1:])
+
+    def extract(self, msg: Any) -> torch.Tensor:
+        value = msg["value"]
+        if self.particles is None:
+            return value
+        rank = max((-f.dim for f in msg["cond_indep_stack"] if f.dim is not None), default=0)
+        return value.reshape(value.shape[:1] + value.shape[1 + self.nesting - rank :])
+
+    def reparameterised(self, fn: Any) -> bool:
+        return bool(fn.has_rsample)
+
+    def is_scaled(self, msg: Any) -> bool:
+        return not (isinstance(msg["scale"], float | int) and msg["scale"] == 1)
+
+    def scaled_log_density(self, msg: Any) -> torch.Tensor:
+        log_density = msg["fn"].log_prob(msg["value"])
+        scale, mask = msg["scale"], msg["mask"]
+        if mask is not None:
+            log_density = (
+                log_density.new_zeros(())
+                if mask is False
+                else torch.where(torch.as_tensor(mask), log_density, log_density.new_zeros(()))
+            )
+        return log_density * scale if self.is_scaled(msg) else log_density
+
+    def divergence(self, q: Any, p: Any) -> torch.Tensor | None:
+        try:
+            return kl_divergence(q, p)
+        except NotImplementedError:
+            return None
+
+    def total(self, log_density: torch.Tensor) -> torch.Tensor:
+        if self.particles is None:
+            return log_density.sum()
+        extra = min(log_density.ndim, self.nesting)
+        return log_density.sum(tuple(range(-extra, 0))) if extra else log_density
+
+    def per_row(self, log_density: torch.Tensor, row_dim: int) -> torch.Tensor:
+        plates = log_density.ndim if self.particles is None else min(log_density.ndim, self.nesting)
+        others = [dim for dim in range(-plates, 0) if dim != row_dim]
+        return log_density.sum(others) if others else log_density
+
+    def outcome(self, returned: Any, rows: int | None) -> Outcome:
+        """Sums over sites, brought to [particles, rows] and [particles]."""
+        k = self.particles or 1
+
+        def full(terms: list, *shape: int) -> torch.Tensor:
+            return sum(terms[1:], terms[0]).expand(*shape)
+
+        local = {kind: full(terms, k, rows) for kind, terms in self.local.items()}
+        shared = {kind: full(terms, k) for kind, terms in self.shared.items()}
+        values = self.values
+        if self.particles is None:
+            values = {name: value.unsqueeze(0) for name, value in values.items()}
+            returned = returned.unsqueeze(0) if self.ask.returned else None
+        return Outcome(values, local, shared, returned, self.deterministic, self.distributions)
+
+
+class Backend:
+    """The Pyro backend; see `ppgen.backends` for what a backend provides."""
+
+    name = "pyro"
+    library = "torch"
+    compiles = False
+    MARK = _MARK
+
+    def __init__(self) -> None:
+        self.backend = self
+        self._lent: dict[torch.nn.Parameter, torch.Tensor] = {}
+
+    # primitives ----------------------------------------------------------------------------------------------
+
+    def sample(self, name: str, fn: Any, infer: dict[str, Any]) -> Any:
+        return pyro.sample(name, fn, infer=infer)
+
+    def plate(self, name: str, size: int, dim: int | None) -> Any:
+        return pyro.plate(name, size, dim=dim)
+
+    def deterministic(self, name: str, value: Any) -> Any:
+        return pyro.deterministic(name, value)
+
+    def factor(self, name: str, log_factor: Any) -> None:
+        pyro.factor(name, log_factor, has_rsample=True)
+
+    def distribution(self, name: str) -> Any:
+        found = getattr(pd, name)
+
+        def build(*args: Any, **kwargs: Any) -> Any:  # torch wants tensors where JAX takes numbers
+            return found(*map(_tensor, args), **{k: _tensor(v) for k, v in kwargs.items()})
+
+        return build if name in _WANT_TENSORS else found
+
+    def module(self, run: Recorder, name: str, net: Any) -> Callable[..., Any]:
+        return modules.torch_module(run, name, net)
+
+    def same_network(self, a: Any, b: Any) -> bool:
+        return type(a) is type(b) and repr(a) == repr(b)
+
+    # constraints ---------------------------------------------------------------------------------------------
+
+    def constraint(self, name: str) -> Any:
+        return getattr(constraints, name)
+
+    def constrain(self, constraint: Any, value: Any) -> Any:
+        return biject_to(constraint)(value)
+
+    def unconstrain(self, constraint: Any, value: Any) -> Any:
+        return biject_to(constraint).inv(value)
+
+    def parameter(self, value: Any) -> torch.Tensor:
+        return torch.as_tensor(value).detach().clone()
+
+    # keys and arrays -----------------------------------------------------------------------------------------
+
+    def key(self, seed: int) -> int:
+        return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
+
+    def fold_in(self, key: int, data: int) -> int:
+        """Splitmix64: a new key from a key and a number."""
+        x = (key + (int(data) + 1) * 0x9E3779B97F4A7C15) & _MASK
+        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
+        return x ^ (x >> 31)
+
+    def array(self, x: Any) -> torch.Tensor:
+        return torch.as_tensor(x) if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x))
+
+    def numpy(self, x: Any) -> np.ndarray:
+        return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+
+    def is_array(self, x: Any) -> bool:
+        return isinstance(x, torch.Tensor)
+
+    def double(self) -> bool:
+        return torch.get_default_dtype() == torch.float64
+
+    def leaf(self, value: torch.Tensor) -> torch.Tensor:
+        return value.detach().clone().requires_grad_(True)
+
+    def counter(self) -> int:
+        return 0
+
+    def owns(self, source: Any) -> bool:
+        """True for a parameter that lives in a user's torch module."""
+        return isinstance(source, torch.nn.Parameter)
+
+    def usable(self, losses: Mapping[str, torch.Tensor], grads: Mapping[str, torch.Tensor]) -> bool:
+        """False when a loss or a gradient is not finite; then no update is made."""
+        norms = torch.stack(
+            [*torch._foreach_norm(list(grads.values())), *(loss.abs() for loss in losses.values())]
+        )
+        return math.isfinite(float(norms.sum()))
+
+    def stop_gradient(self, x: torch.Tensor) -> torch.Tensor:
+        return x.detach()
+
+    def compile(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """`fn` with torch's argument checks off (preflight made them) and lent parameters given back after."""
+
+        def eager(*args: Any) -> Any:
+            checks = torch.distributions.Distribution._validate_args
+            torch.distributions.Distribution.set_default_validate_args(False)
+            try:
+                return fn(*args)
+            finally:
+                torch.distributions.Distribution.set_default_validate_args(checks)
+                self.give_back()
+
+        return eager
+
+    def snapshot(self, tree: Any) -> Any:
+        return copy.deepcopy(tree)
+
+    def flatten(self, value: Any) -> list[tuple[str, Any]]:
+        """The arrays of a parameter with their paths: here always one, with the path ''."""
+        return [("", value)]
+
+    def replace(self, value: Any, arrays: list[np.ndarray]) -> torch.Tensor:
+        """A parameter like `value` with these numbers."""
+        return torch.as_tensor(np.array(arrays[0])).to(value.dtype)
+
+    @contextlib.contextmanager
+    def noise(self, key: int) -> Iterator[None]:
+        """Draw from a stream of `key`; the user's own torch stream is left as it was."""
+        state = torch.get_rng_state()
+        torch.manual_seed(key)
+        try:
+            yield
+        finally:
+            torch.set_rng_state(state)
+
+    def lend(self, owner: torch.nn.Parameter, value: torch.Tensor) -> torch.nn.Parameter:
+        """Make a module's own parameter show `value`; gradients then arrive at `owner`, unless `value` is frozen."""
+        self._lent.setdefault(owner, owner.data)
+        if owner.data_ptr() != value.data_ptr():
+            owner.data = value.detach()
+        return owner.requires_grad_(value.requires_grad)
+
+    def give_back(self) -> None:
+        """Let modules show their own numbers again."""
+        for owner, data in self._lent.items():
+            owner.data = data
+            owner.requires_grad_(True)
+        self._lent.clear()
+
+    # running a program ---------------------------------------------------------------------------------------
+
+    def _once(
+        self,
+        program: Program,
+        parameters: Any,
+        values: Any,
+        rows: int | None,
+        ask: Ask,
+        *,
+        particles: int | None,
+        drawn: Any = (),
+        against: Any = None,
+        create: Any = None,
+    ) -> tuple[Any, _Recorder]:
+        recorder = _Recorder(
+            program, parameters, values, ask, create=create, against=against, particles=particles, drawn=drawn
+        )
+        with ops.activate(recorder), _Sites(recorder):
+            return program.call(values, rows), recorder
+
+    def run(
+        self,
+        program: Program,
+        parameters: Mapping[str, Any],
+        key: int,
+        fixed: Mapping[str, Any],
+        drawn: Mapping[str, Any],
+        rows: int | None,
+        particles: int,
+        ask: Ask,
+        against: Mapping[str, Any] | None = None,
+    ) -> Outcome:
+        """Run a program for all particles; see the NumPyro backend for the arguments.
+
+        One particle runs without a particle axis. Several run at once along an outermost axis, unless the program
+        was found not to broadcast or takes drawn values as arguments: then it runs once per particle.
+        """
+        with self.noise(key) if ask.draw else contextlib.nullcontext():
+            if particles > 1 and program.vectorises and not set(drawn) & set(program.arguments):
+                returned, recorder = self._once(
+                    program,
+                    parameters,
+                    {**fixed, **drawn},
+                    rows,
+                    ask,
+                    particles=particles,
+                    drawn=drawn,
+                    against=against,
+                )
+                return recorder.outcome(returned, rows)
+            outcomes = []
+            for k in range(particles):
+                values = {**fixed, **{name: value[k] for name, value in drawn.items()}}
+                returned, recorder = self._once(
+                    program, parameters, values, rows, ask, particles=None, against=against
+                )
+                outcomes.append(recorder.outcome(returned, rows))
+        return outcomes[0] if particles == 1 else _stack(outcomes)
+
+    def inspect(self, program: Program, values: Any, rows: int | None, create: Any, key: int) -> _Recorder:
+        """Run the program once to learn its sites and make its parameters."""
+        with self.noise(key), torch.no_grad():
+            tensors = {name: self.array(value) for name, value in values.items()}
+            return self._once(program, {}, tensors, rows, Ask(), particles=None, create=create)[1]
+
+    # training ------------------------------------------------------------------------------------------------
+
+    def optimizer(self, spec: Any) -> "_Optimizer":
+        """An optimiser from `ppgen.Adam` or the like, or a function from parameters to a torch optimiser."""
+        return _Optimizer(spec.torch if hasattr(spec, "torch") else spec)
+
+    def compile_loop(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """`step` repeated; see `Trainer.run`. A step whose loss or gradient is not finite changes nothing."""
+        step = self.compile(step)
+
+        def run(state: Any, data: Mapping[str, torch.Tensor], index: np.ndarray) -> Any:
+            kept: list[dict[str, torch.Tensor]] = []
+            for rows in torch.as_tensor(index):
+                state, metrics = step(state, {name: value[rows] for name, value in data.items()})
+                kept.append(metrics)
+                if not metrics_finite(metrics):
+                    break
+            good = len(kept) - (not metrics_finite(kept[-1]))
+            return state, {name: torch.stack([m[name] for m in kept]) for name in kept[0]}, good
+
+        return run
+
+    def gradients(
+        self,
+        losses: Callable[[Mapping[str, Any]], dict[str, Any]],
+        parameters: Mapping[str, Any],
+        owned: Mapping[str, tuple[str, ...]],
+        owners: Mapping[str, Any],
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Each role's loss, and the gradient of each parameter under the loss of the role that owns it.
+
+        Args:
+            losses: from parameters to a loss per role.
+            parameters: all parameters by name.
+            owned: names that each moving role owns.
+            owners: parameters that live in a user's torch module, where their gradients arrive (see `lend`).
+        """
+        by_role = losses(parameters)
+        groups: list[tuple[torch.Tensor, list[str]]] = []
+        for role, loss in by_role.items():
+            for known, names in groups:
+                if known is loss:
+                    names.extend(owned.get(role, ()))
+                    break
+            else:
+                groups.append((loss, list(owned.get(role, ()))))
+        groups = [(loss, names) for loss, names in groups if names]
+        grads: dict[str, Any] = {}
+        for position, (loss, names) in enumerate(groups):
+            leaves = [owners.get(n, parameters[n]) for n in names]
+            found = torch.autograd.grad(
+                loss, leaves, retain_graph=position + 1 < len(groups), allow_unused=True
+            )
+            grads.update(
+                {
+                    n: torch.zeros_like(p) if g is None else g
+                    for n, p, g in zip(names, leaves, found, strict=True)
+                }
+            )
+        return {role: loss.detach() for role, loss in by_role.items()}, grads
+
+
+class _Optimizer:
+    """A torch optimiser on the parameters of one role; it works in place."""
+
+    def __init__(self, make: Callable[[list[torch.Tensor]], torch.optim.Optimizer]) -> None:
+        self.make = make
+
+    def init(self, parameters: dict[str, torch.Tensor]) -> torch.optim.Optimizer:
+        return self.make([p.requires_grad_(True) for p in parameters.values()])
+
+    def update(
+        self, grads: dict[str, Any], state: Any, parameters: dict[str, Any]
+    ) -> tuple[dict[str, Any], Any]:
+        for name, parameter in parameters.items():
+            parameter.grad = grads[name]
+        state.step()
+        return parameters, state
+
+
+def metrics_finite(metrics: Mapping[str, torch.Tensor]) -> bool:
+    """True when every loss is a finite number."""
+    return all(math.isfinite(float(m)) for m in metrics.values())
+
+
+_MASK = (1 << 64) - 1
+_WANT_TENSORS = frozenset(
+    {"MultivariateNormal", "Dirichlet", "Categorical", "OneHotCategorical", "LowRankMultivariateNormal"}
+)
+
+
+def _tensor(x: Any) -> Any:
+    return torch.as_tensor(x) if isinstance(x, float | int | list | tuple | np.ndarray) else x
+
+
+def _stack(outcomes: list[Outcome]) -> Outcome:
+    """Join the outcomes of single particles along the particle axis."""
+
+    def joined(field: str) -> dict[str, Any]:
+        dicts = [getattr(o, field) for o in outcomes]
+        return {name: torch.cat([d[name] for d in dicts]) for name in dicts[0]}
+
+    returned = outcomes[0].returned
+    if returned is not None:
+        returned = torch.cat([o.returned for o in outcomes])
+    return Outcome(joined("values"), joined("local"), joined("shared"), returned)

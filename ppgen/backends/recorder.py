@@ -1,0 +1,199 @@
+"""What happens at each site while a program runs: the part that both backends share."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ppgen.backends.program import Ask, Initialiser, Parameter, Program, Site
+from ppgen.backends.support import describe
+from ppgen.errors import DataError, ProgramError
+
+_MARK = "_ppgen"  # in a message's `infer`: the site was written with ppgen.sample
+
+
+class Recorder:
+    """Stands under a running program: gives each site its value, keeps its log density, looks up parameters.
+
+    Both backends pass messages as dicts with the same keys (`name`, `fn`, `value`, `is_observed`,
+    `cond_indep_stack`, `infer`), so `before` and `after` are written once. A subclass says how to evaluate a
+    log density and how plates and particles lie in its arrays.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        parameters: Mapping[str, Any],
+        given: Mapping[str, Any],
+        ask: Ask,
+        *,
+        create: Initialiser | None = None,
+        against: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.program, self.backend = program, program.backend
+        self.library = self.backend.library
+        self.parameters, self.given, self.ask, self.create = parameters, given, ask, create
+        self.against = against or {}
+        self.values: dict[str, Any] = {}
+        self.deterministic: dict[str, Any] = {}
+        self.distributions: dict[str, Any] = {}
+        self.local: dict[str, list] = defaultdict(list)
+        self.shared: dict[str, list] = defaultdict(list)
+        self.sites: dict[str, Site] = {}
+        self.found: dict[str, Parameter] = {}
+        self.created: dict[str, Any] = {}
+        self.observations: dict[str, Any] = {}
+        self.modules: dict[str, Any] = {}
+
+    # parameters ----------------------------------------------------------------------------------------------
+
+    def parameter(
+        self,
+        name: str,
+        make: Callable[[np.random.Generator], Any],
+        constraint: Any = None,
+        source: Any = None,
+    ) -> Any:
+        """The value of a parameter; while inspecting, `make` makes a new one (unconstrained)."""
+        if name in self.parameters:
+            raw = self.parameters[name]
+        elif name in self.created:
+            raw = self.created[name]
+        elif self.create is None:
+            raise ProgramError(
+                f"the {self.program.role} asks for a parameter {name!r} that it did not have on the first batch; "
+                f"expected one of {sorted(self.parameters)}. Make the same parameters whatever the data."
+            )
+        else:
+            raw = self.created[name] = self.backend.parameter(make(self.create.generator(name)))
+        if self.create is not None and name not in self.found:
+            self.found[name] = Parameter(name, getattr(raw, "shape", None), constraint, source)
+        return raw if constraint is None else self.backend.constrain(constraint, raw)
+
+    def register(self, name: str, net: Any) -> None:
+        """Remember which network a module name stands for; two different ones under a name are an error."""
+        known = self.modules.setdefault(name, net)
+        if known is not net and not self.backend.same_network(known, net):
+            raise ProgramError(
+                f"the {self.program.role} uses the name {name!r} for two different networks:\n  {known!r}\n  {net!r}\n"
+                "Give each its own name; one network that is called twice keeps one name."
+            )
+
+    # sites ---------------------------------------------------------------------------------------------------
+
+    def before(self, msg: dict[str, Any]) -> None:
+        """Before a site draws: hand it its value, if it has one."""
+        name, infer = msg["name"], msg["infer"] or {}
+        if infer.get("_deterministic"):
+            return
+        if self.create is not None and name in self.sites:
+            raise ProgramError(
+                f"the {self.program.role} has two sites called {name!r}; expected a name for each. "
+                "Number them inside a loop: sample(f'z_{t}', ...)."
+            )
+        if self.is_factor(msg):
+            return
+        if (
+            msg["is_observed"] and not self.ask.fresh
+        ):  # `obs=` in a native program; it follows from the arguments
+            if self.create is not None:
+                self.observations[name] = msg["value"]
+        elif name in self.given:
+            msg["value"], msg["is_observed"] = self.place(msg, self.given[name]), True
+        elif not self.ask.draw:
+            raise DataError(
+                f"the {self.program.role} has a site {name!r} without a value; expected it among {sorted(self.given)}. "
+                f"Pass {name!r} with the data, or sample it in the guide."
+            )
+        else:
+            msg["value"], msg["is_observed"] = None, False
+            self.prepare(msg)
+            if name in self.ask.emit:
+                msg["value"] = msg["fn"].mean
+
+    def after(self, msg: dict[str, Any]) -> None:
+        """After a site has its value: keep the value and its log density."""
+        name, fn, infer = msg["name"], msg["fn"], msg["infer"] or {}
+        if infer.get("_deterministic"):
+            self.deterministic[name] = msg["value"]
+            return
+        drawn = not msg["is_observed"]
+        reparameterised = self.reparameterised(fn)
+        if self.create is not None:
+            self.sites[name] = self.describe(msg, reparameterised)
+        if drawn:
+            if not (self.ask.pathwise and reparameterised) and name not in self.ask.emit:
+                msg["value"] = self.backend.stop_gradient(msg["value"])
+            self.values[name] = self.extract(msg)
+            if self.ask.distributions:
+                self.distributions[name] = fn
+            if not self.ask.density or name in self.ask.emit:
+                return
+        kind = "drawn" if drawn else "given"
+        if not drawn and name in self.against:
+            divergence = self.divergence(self.against[name], fn)
+            if divergence is not None:
+                return self.add("kl", msg, divergence)
+            self.add("kl", msg, self.backend.log_density(self.against[name], msg["value"]))
+        log_density = self.scaled_log_density(msg)
+        self.add(kind, msg, log_density)
+        if drawn and not (self.ask.pathwise and reparameterised):
+            self.add("score", msg, log_density)
+
+    def add(self, kind: str, msg: dict[str, Any], log_density: Any) -> None:
+        """Sum a site's log density over everything but rows, and file it."""
+        if self.ask.by_site:
+            kind = msg["name"]
+        frames = {frame.name: frame.dim for frame in msg["cond_indep_stack"]}
+        row_dim = frames.get(self.program.rows_plate)
+        if row_dim is None:
+            self.shared[kind].append(self.total(log_density))
+        else:
+            self.local[kind].append(self.per_row(log_density, row_dim))
+
+    def describe(self, msg: dict[str, Any], reparameterised: bool) -> Site:
+        """The site table's line for a site."""
+        fn = msg["fn"]
+        infer = msg["infer"] or {}
+        kind = "factor" if self.is_factor(msg) else "auxiliary" if infer.get("is_auxiliary") else "sample"
+        if not infer.get(_MARK):
+            self.program.native = True
+        return Site(
+            name=msg["name"],
+            event_shape=tuple(fn.event_shape),
+            batch_shape=tuple(fn.batch_shape),
+            plates={f.name: (f.dim, int(f.size)) for f in msg["cond_indep_stack"] if f.dim is not None},
+            support=describe(fn.support),
+            reparameterised=reparameterised,
+            observed=msg["name"] in self.observations,
+            kind=kind,
+            scaled=self.is_scaled(msg),
+            has_mean=has_mean(fn),
+        )
+
+    @staticmethod
+    def is_factor(msg: dict[str, Any]) -> bool:
+        """Both libraries write a factor as an observed site whose events are empty."""
+        return tuple(msg["fn"].event_shape[-1:]) == (0,)
+
+    # what a backend says -------------------------------------------------------------------------------------
+
+    def place(self, msg: dict[str, Any], value: Any) -> Any:
+        """A given value as it lies inside the program (particle axis included)."""
+        return value
+
+    def extract(self, msg: dict[str, Any]) -> Any:
+        """The inverse of `place` for a drawn value."""
+        return msg["value"]
+
+    def prepare(self, msg: dict[str, Any]) -> None:
+        """Make the site draw one value per particle."""
+
+
+def has_mean(fn: Any) -> bool:
+    """Whether a distribution knows its mean."""
+    try:
+        return fn.mean is not None
+    except (NotImplementedError, AttributeError):
+        return False

@@ -1,0 +1,105 @@
+"""What values a site can take, described alike for both backends."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Support:
+    """A set of values: an interval of the reals or of the integers, a simplex, or `other` (known to the backend only).
+
+    Attributes:
+        kind: `"real"`, `"integer"`, `"simplex"` or `"other"`.
+        low: smallest value, None where unbounded or not a single number.
+        high: largest value, likewise.
+        name: the backend's own name of the constraint.
+    """
+
+    kind: str
+    low: float | None = None
+    high: float | None = None
+    name: str = ""
+
+    @property
+    def discrete(self) -> bool:
+        """True for sets of integers."""
+        return self.kind == "integer"
+
+    @property
+    def count(self) -> int | None:
+        """How many values the set has, None where that is not finite or not known."""
+        if self.kind != "integer" or self.low is None or self.high is None:
+            return None
+        return int(self.high - self.low) + 1
+
+    def outside(self, values: np.ndarray) -> np.ndarray:
+        """True where an entry of `values` (a whole row for a simplex) is not in the set; never for `other`."""
+        values = np.asarray(values)
+        if self.kind == "other":
+            return np.zeros(values.shape, bool)
+        if self.kind == "simplex":
+            return (values < 0).any(-1) | (np.abs(values.sum(-1) - 1) > 1e-4)
+        bad = np.zeros(values.shape, bool)
+        if self.kind == "integer" and values.dtype.kind == "f":
+            bad |= values != np.floor(values)
+        if self.low is not None:
+            bad |= values < self.low
+        if self.high is not None:
+            bad |= values > self.high
+        return bad
+
+    def same(self, other: "Support") -> bool:
+        """True when both describe one set (or either is not known well enough to tell)."""
+        if "other" in (self.kind, other.kind):
+            return self.name == other.name
+        return (self.kind, self.low, self.high) == (other.kind, other.low, other.high)
+
+    def __str__(self) -> str:
+        if self.kind in ("simplex", "other"):
+            return self.name or self.kind
+        if self.kind == "integer" and (self.low, self.high) == (0, 1):
+            return "{0, 1}"
+        if self.low is None and self.high is None:
+            return "the reals" if self.kind == "real" else "the integers"
+        low = "-inf" if self.low is None else f"{self.low:g}"
+        high = "inf" if self.high is None else f"{self.high:g}"
+        return f"{'reals' if self.kind == 'real' else 'integers'} in [{low}, {high}]"
+
+
+def describe(constraint: Any) -> Support:
+    """The `Support` of a NumPyro or torch constraint; the two libraries name their classes alike."""
+    while hasattr(constraint, "base_constraint"):  # independent(...) wraps another constraint
+        constraint = constraint.base_constraint
+    name = type(constraint).__name__.lstrip("_")
+
+    def bound(*attributes: str) -> float | None:
+        for attribute in attributes:
+            value = getattr(constraint, attribute, None)
+            if value is None:
+                continue
+            try:
+                numbers = np.unique(np.asarray(value))
+            except Exception:  # a traced array has no value
+                return None
+            return float(numbers[0]) if numbers.size == 1 else None
+        return None
+
+    if name == "Boolean":
+        return Support("integer", 0, 1, name)
+    if name == "IntegerInterval":
+        return Support("integer", bound("lower_bound"), bound("upper_bound"), name)
+    if name in ("IntegerGreaterThan", "IntegerNonnegative", "IntegerPositive"):
+        return Support("integer", bound("lower_bound"), None, name)
+    if name in ("Real", "RealVector", "RealMatrix"):
+        return Support("real", None, None, name)
+    if name in ("GreaterThan", "GreaterThanEq", "Positive", "Nonnegative", "SoftplusPositive"):
+        return Support("real", bound("lower_bound") or 0.0, None, name)
+    if name in ("LessThan", "LessThanEq"):
+        return Support("real", None, bound("upper_bound"), name)
+    if name in ("Interval", "OpenInterval", "HalfOpenInterval", "UnitInterval"):
+        return Support("real", bound("lower_bound"), bound("upper_bound"), name)
+    if name == "Simplex":
+        return Support("simplex", name=name)
+    return Support("other", name=name)

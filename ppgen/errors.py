@@ -1,0 +1,31 @@
+"""The errors ppgen raises, each a kind of ValueError that says what was expected, what came, and what to do."""
+
+
+class PpgenError(ValueError):
+    """Base of all errors that ppgen raises about a program, a batch or a choice of algorithm."""
+
+
+class ProgramError(PpgenError):
+    """A model or guide that cannot mean what was written: plates, supports, names, parameters."""
+
+
+class DataError(PpgenError):
+    """Data that do not fit the program: shape, type, support, NaN, a missing or misspelt name."""
+
+
+class IllegalPairing(PpgenError):
+    """An algorithm that cannot learn this program; the message lists those that can."""
+
+
+class NonFiniteError(PpgenError):
+    """A loss or gradient that stopped being finite. The parameters before that step are kept.
+
+    Attributes:
+        step: the number of the step that failed, counted from 0.
+        fit: the `Fit` so far, with the parameters of the last good step (set by `ppgen.fit`).
+    """
+
+    def __init__(self, message: str, step: int = -1) -> None:
+        super().__init__(message)
+        self.step = step
+        self.fit = None

@@ -1,0 +1,67 @@
+"""Generative adversarial training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ppgen import ops
+from ppgen.inference import requirements as needs
+from ppgen.inference.algorithm import Algorithm, Pairing, option, positive
+from ppgen.inference.networks import scalar_program
+from ppgen.joint import Batch, Joint
+
+
+@dataclass(frozen=True)
+class GAN(Algorithm):
+    r"""The model learns to send samples that a critic takes for data (Goodfellow et al., 2014).
+
+    .. math::
+        \max_c E_{data} \log \sigma(c(x)) + E_p \log(1 - \sigma(c(x))), \qquad
+        \max_p E_p \log \sigma(c(x))
+
+    The generator is the same program as for any other algorithm; its density is not used.
+
+    Args:
+        critic: a network of the observed sites, flattened and joined in program order, with one output; or a program.
+        emit: what the observed sites send: their "mean", or a reparameterised "draw".
+        loss: the model's loss: "nonsaturating" -log s(c(x)), or "saturating" log(1 - s(c(x))), the minimax game itself.
+        critic_steps: updates of the critic per update of the model.
+    """
+
+    roles: ClassVar[tuple[str, ...]] = ("model", "critic")
+
+    critic: Any
+    emit: str = "mean"
+    loss: str = "nonsaturating"
+    critic_steps: int = 1
+
+    def __post_init__(self) -> None:
+        option("emit", self.emit, ("mean", "draw"), "GAN")
+        option("loss", self.loss, ("nonsaturating", "saturating"), "GAN")
+        positive("critic_steps", self.critic_steps, "GAN")
+
+    @property
+    def schedule(self) -> tuple[tuple[str, ...], ...]:
+        """The critic moves first, `critic_steps` times, then the model."""
+        return (("critic",),) * self.critic_steps + (("model",),)
+
+    def requirements(self) -> tuple:
+        """Samples that carry gradients to the model."""
+        emission = needs.a_mean_emission if self.emit == "mean" else needs.a_reparameterised_emission
+        return (needs.a_dreamable_model, needs.gradient_to_the_model, emission)
+
+    def programs(self, pairing: Pairing) -> dict[str, Any]:
+        """The critic."""
+        return {"critic": scalar_program("critic", self.critic, pairing)}
+
+    def losses(self, p: Joint, batch: Batch, critic: Joint) -> Mapping[str, ops.Array]:
+        """Binary cross-entropies of the critic, in nats per row."""
+        observed = [site.name for site in p.program.observed(batch)]
+        fake = p.dream(batch, emit=observed if self.emit == "mean" else ())
+        real_score, fake_score = critic(batch), critic(batch | fake.values)
+        fooled = ops.mean(ops.softplus(-fake_score))
+        caught = ops.mean(ops.softplus(fake_score))
+        return {
+            "critic": ops.mean(ops.softplus(-real_score)) + caught,
+            "model": fooled if self.loss == "nonsaturating" else -caught,
+        }

@@ -1,0 +1,28 @@
+"""Maximum likelihood, exact."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ppgen import ops
+from ppgen.inference import requirements as needs
+from ppgen.inference.algorithm import Algorithm
+from ppgen.inference.enumeration import log_evidence
+from ppgen.joint import Batch, Joint
+
+
+@dataclass(frozen=True)
+class MaximumLikelihood(Algorithm):
+    r"""The exact likelihood of a model whose sites are all observed, or whose latent sites are discrete and few.
+
+    .. math:: \max_p \log \sum_z p(x, z)
+
+    The sum runs over every configuration of the latent sites; no guide is needed.
+    """
+
+    roles: ClassVar[tuple[str, ...]] = ("model",)
+    needs = (needs.enumerable_latents, needs.weights_of_the_full_data)
+
+    def losses(self, p: Joint, batch: Batch) -> Mapping[str, ops.Array]:
+        """Minus log p(x), in nats per row."""
+        return {"model": -ops.sum(log_evidence(p, batch)) / batch.rows}

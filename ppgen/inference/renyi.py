@@ -1,0 +1,48 @@
+"""Renyi's variational bound."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ppgen import ops
+from ppgen.inference import requirements as needs
+from ppgen.inference.algorithm import Algorithm, per_row, positive
+from ppgen.joint import Batch, Joint
+
+
+@dataclass(frozen=True)
+class Renyi(Algorithm):
+    r"""The K-sample bound of order alpha (Li & Turner, 2016).
+
+    .. math:: L_\alpha = \frac{1}{1-\alpha} E\Big[\log \tfrac1K \sum_k w_k^{1-\alpha}\Big]
+
+    `alpha=1` is the ELBO, `alpha=0` the IWAE bound; for alpha < 0 the estimate may exceed log p(x).
+
+    Args:
+        alpha: the order.
+        particles: draws K per row.
+    """
+
+    alpha: float = 0.5
+    particles: int = 5
+
+    def __post_init__(self) -> None:
+        positive("particles", self.particles, "Renyi")
+        if not isinstance(self.alpha, int | float) or not abs(self.alpha) < float("inf"):
+            raise ValueError(f"Renyi: expected alpha to be a finite number; got {self.alpha!r}.")
+
+    def requirements(self) -> tuple:
+        """A reparameterised guide; the ELBO (alpha = 1) is the only order that is a sum over rows."""
+        pooled = () if self.alpha == 1 else (needs.weights_of_the_full_data,)
+        return (needs.a_guide, needs.a_reparameterised_guide, *pooled)
+
+    def losses(self, p: Joint, q: Joint, batch: Batch) -> Mapping[str, ops.Array]:
+        """Minus the bound, in nats per row."""
+        z = q.draw(batch, self.particles)
+        log_w = p.log_weight(batch, z)
+        if self.alpha == 1:
+            loss = -per_row(log_w, batch)
+        else:
+            order = 1 - self.alpha
+            bound = ops.logmeanexp(order * p.pool(log_w, batch), 0) / order
+            loss = -per_row(bound[None], batch)
+        return {"model": loss, "guide": loss}

@@ -1,0 +1,107 @@
+"""Requirements that algorithms share: each looks at the site tables and gives a reason, or None."""
+
+import math
+
+from ppgen.backends.program import Site
+from ppgen.inference.algorithm import Pairing
+
+MAX_CONFIGURATIONS = 4096
+
+
+def a_guide(pairing: Pairing) -> str | None:
+    """The model's latent sites have a guide."""
+    latent = [site.name for site in pairing.model.latent(pairing.data)]
+    if latent and pairing.guide is None:
+        return f"the model's latent sites {latent} need a guide q(z | x), and none was given"
+    return None
+
+
+def a_latent_site(pairing: Pairing) -> str | None:
+    """There is something to infer."""
+    if not pairing.model.latent(pairing.data):
+        return "every site of the model is observed, so there is nothing for a guide to do"
+    return None
+
+
+def a_reparameterised_guide(pairing: Pairing) -> str | None:
+    """Draws from the guide carry gradients."""
+    if pairing.guide is None:
+        return None
+    for site in pairing.guide.latent():
+        if not site.reparameterised:
+            return f"site {site.name!r} of the guide ({kind(site)}) has no reparameterised draw, so no gradient reaches it"
+    return None
+
+
+def a_dreamable_model(pairing: Pairing) -> str | None:
+    """The model can generate its own data."""
+    for site in pairing.model.sites.values():
+        if site.observed and site.name not in pairing.model.observes:
+            return (
+                f"the model observes site {site.name!r} from something that is not one of its arguments, "
+                "so a dream of it cannot be handed to the guide"
+            )
+        if site.kind == "factor":
+            return f"the model has a factor {site.name!r}, which cannot be sampled"
+    return None
+
+
+def weights_of_the_full_data(pairing: Pairing) -> str | None:
+    """Objectives that are not a sum over rows see all rows at once when a latent is global."""
+    if pairing.full_batch:
+        return None
+    for site in pairing.model.latent(pairing.data):
+        if not pairing.model.is_local(site):
+            return (
+                f"site {site.name!r} is global (outside the plate of rows), so a particle has one weight on the full "
+                "data, and minibatches would bias it (leave out batch_size)"
+            )
+    return None
+
+
+def enumerable_latents(pairing: Pairing) -> str | None:
+    """Latent sites are discrete and few."""
+    total = 1
+    for site in pairing.model.latent(pairing.data):
+        count = site.support.count
+        if count is None:
+            return f"site {site.name!r} ({kind(site)}) cannot be summed out exactly"
+        total *= count ** atoms(site, pairing.model.rows_plate)
+    if total > MAX_CONFIGURATIONS:
+        return f"the latent sites have {total} configurations a row; at most {MAX_CONFIGURATIONS} can be summed out"
+    return None
+
+
+def gradient_to_the_model(pairing: Pairing) -> str | None:
+    """Latent draws of the model itself carry gradients."""
+    for site in pairing.model.latent(pairing.data):
+        if not site.reparameterised:
+            return f"site {site.name!r} of the model ({kind(site)}) has no reparameterised draw, so no gradient passes it"
+    return None
+
+
+def a_reparameterised_emission(pairing: Pairing) -> str | None:
+    """Draws of the observed sites carry gradients."""
+    for site in pairing.model.observed(pairing.data):
+        if not site.reparameterised:
+            return f"site {site.name!r} ({kind(site)}) has no reparameterised draw; emit='mean' sends its mean instead"
+    return None
+
+
+def a_mean_emission(pairing: Pairing) -> str | None:
+    """Observed sites have a mean that carries gradients."""
+    for site in pairing.model.observed(pairing.data):
+        if not site.has_mean:
+            return f"site {site.name!r} ({kind(site)}) has no mean to emit"
+    return None
+
+
+def kind(site: Site) -> str:
+    """A site's kind in words."""
+    return f"{'discrete' if site.support.discrete else 'continuous'}, {site.support}"
+
+
+def atoms(site: Site, rows_plate: str | None) -> int:
+    """How many scalar variables one row of a site holds."""
+    rows = site.plates[rows_plate][1] if rows_plate in site.plates else 1
+    return math.prod(site.batch_shape) // max(rows, 1) * math.prod(site.event_shape)

@@ -1,0 +1,158 @@
+"""The language of programs: `sample`, `param`, `plate`, `module`, `deterministic`, `factor` and `dist`.
+
+Inside a running program these call the primitives of the active backend. A program never names a backend.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ppgen import backends, ops
+from ppgen.errors import ProgramError
+
+CONSTRAINTS = ("real", "positive", "unit_interval", "simplex", "lower_cholesky")
+
+
+def sample(name: str, fn: Any) -> ops.Array:
+    """A random variable `name ~ fn`.
+
+    Whether it is observed is decided by the data the program meets, not here.
+
+    Args:
+        name: unique within the program.
+        fn: a distribution, from `ppgen.dist` or native to the backend.
+
+    Returns:
+        The site's value, with shape `batch_shape + event_shape`.
+
+    Example:
+        >>> import ppgen
+        >>> from ppgen import dist, plate, sample
+        >>> def model(rows):
+        ...     with plate("data", rows):
+        ...         sample("x", dist.Normal(0.0, 1.0))
+    """
+    return _running("sample").backend.sample(name, fn, {ops.active().backend.MARK: True})
+
+
+def plate(name: str, size: int, dim: int | None = None) -> Any:
+    """A context of `size` independent copies; the plate called `data` holds the rows.
+
+    Args:
+        name: the plate's name.
+        size: number of copies.
+        dim: batch dimension counted from the right (-1, -2, ...); the next free one by default.
+    """
+    return _running("plate").backend.plate(name, size, dim)
+
+
+def param(
+    name: str,
+    init: float | Sequence | np.ndarray | Callable[[np.random.Generator], np.ndarray],
+    constraint: str = "real",
+) -> ops.Array:
+    """A learnable array.
+
+    Args:
+        name: unique within the program; the model and the guide share a parameter by using one name.
+        init: the initial value, or a function from a NumPy generator to it. The generator depends on the seed and
+            the name only, so both backends start from the same numbers.
+        constraint: one of "real", "positive", "unit_interval", "simplex", "lower_cholesky".
+    """
+    run = _running("param")
+    if constraint not in CONSTRAINTS:
+        raise ProgramError(
+            f"param {name!r}: expected a constraint, one of {CONSTRAINTS}; got {constraint!r}."
+        )
+    native = None if constraint == "real" else run.backend.constraint(constraint)
+
+    def make(rng: np.random.Generator) -> Any:
+        value = np.asarray(init(rng) if callable(init) else init)
+        value = value.astype(np.float32) if value.dtype.kind in "iub" or value.dtype == np.float64 else value
+        return value if native is None else run.backend.unconstrain(native, run.backend.array(value))
+
+    return run.parameter(name, make, native)
+
+
+def module(name: str, net: Any) -> Any:
+    """A network with its parameters registered as `name.path`.
+
+    Args:
+        name: unique within the program.
+        net: a `ppgen.nn` network (both backends), a `torch.nn.Module` (Pyro), or a flax or equinox module (NumPyro).
+
+    Returns:
+        A function of the network's inputs.
+    """
+    run = _running("module")
+    run.register(name, net)
+    if not hasattr(net, "specs"):
+        return run.backend.module(run, name, net)
+    values = {
+        path: run.parameter(f"{name}.{path}", spec.draw, source=net) for path, spec in net.specs().items()
+    }
+    return lambda *args, **kwargs: net.apply(values, *args, **kwargs)
+
+
+def deterministic(name: str, value: ops.Array) -> ops.Array:
+    """Keep a computed value under a name; it has no density."""
+    return _running("deterministic").backend.deterministic(name, value)
+
+
+def factor(name: str, log_factor: ops.Array) -> None:
+    """Add `log_factor` to the program's log density."""
+    _running("factor").backend.factor(name, log_factor)
+
+
+class _Distributions:
+    """The active backend's distributions, under the names that both backends share."""
+
+    SHARED = (
+        "Bernoulli", "Beta", "BetaBinomial", "Binomial", "Categorical", "Cauchy", "Chi2", "Delta", "Dirichlet",
+        "Exponential", "Gamma", "Geometric", "Gumbel", "HalfCauchy", "HalfNormal", "InverseGamma", "LKJCholesky",
+        "Laplace", "LogNormal", "LowRankMultivariateNormal", "MixtureSameFamily", "Multinomial",
+        "MultivariateNormal", "Normal", "OneHotCategorical", "Pareto", "Poisson", "RelaxedBernoulli", "StudentT",
+        "Uniform", "VonMises", "Weibull", "ZeroInflatedPoisson",
+    )  # fmt: skip
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name not in self.SHARED:
+            raise AttributeError(
+                f"ppgen.dist has no {name!r}; expected one of {', '.join(self.SHARED)}. "
+                "A distribution of one backend only can be imported from that backend."
+            )
+        return _running(f"dist.{name}").backend.distribution(name)
+
+    def __dir__(self) -> list[str]:
+        return list(self.SHARED)
+
+
+dist = _Distributions()
+
+
+@contextmanager
+def using(backend: str) -> Iterator[None]:
+    """Use `ppgen.dist` and `ppgen.ops` of a backend outside a program.
+
+    Example:
+        >>> import ppgen
+        >>> with ppgen.using("numpyro"):
+        ...     print(ppgen.dist.Normal(0.0, 1.0).log_prob(0.0).round(4))
+        -0.9189
+    """
+    with ops.activate(backends.get(backend)):
+        yield
+
+
+def _running(what: str) -> Any:
+    run = ops.active()
+    if run is None:
+        raise ProgramError(
+            f"ppgen.{what} was called outside a running program; expected it inside a model or guide that "
+            "ppgen.fit runs. For a look at one by hand: with ppgen.using('numpyro'): ..."
+        )
+    return run

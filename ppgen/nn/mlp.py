@@ -1,0 +1,102 @@
+"""The multi-layer perceptron, with one output or several."""
+
+import math
+from dataclasses import dataclass
+
+from ppgen import ops
+from ppgen.nn.spec import Spec
+
+ACTIVATIONS = {
+    "relu": ops.relu,
+    "tanh": ops.tanh,
+    "softplus": ops.softplus,
+    "elu": ops.elu,
+    "silu": ops.silu,
+    "gelu": ops.gelu,
+    "leaky_relu": ops.leaky_relu,
+    "sigmoid": ops.sigmoid,
+}
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class MLP:
+    """h_0 = x, h_l = activation(h_{l-1} W_l + b_l); the last layer is linear.
+
+    `MLP(784, 200, 20)` maps [..., 784] to [..., 20] through one hidden layer of 200 units; a tuple in the last place,
+    `MLP(784, 200, (20, 20))`, gives several outputs from one matrix product. Weights start uniform with
+    variance 1 / fan-in (2 / fan-in after a rectifier), biases at 0.
+
+    Args:
+        sizes: input size, hidden sizes, output size or tuple of output sizes.
+        activation: one of "relu", "tanh", "softplus", "elu", "silu", "gelu", "leaky_relu", "sigmoid".
+
+    Example:
+        >>> from ppgen import nn
+        >>> net = nn.MLP(4, 8, (2, 3))
+        >>> net
+        MLP(4, 8, (2, 3), activation='relu')
+        >>> sorted(net.specs())
+        ['0.bias', '0.weight', '1.bias', '1.weight']
+    """
+
+    sizes: tuple[int | tuple[int, ...], ...]
+    activation: str
+
+    def __init__(self, *sizes: int | tuple[int, ...], activation: str = "relu") -> None:
+        *inner, last = sizes if len(sizes) > 1 else (None, None)
+        if not all(
+            isinstance(n, int) and n > 0 for n in (*inner, *(last if isinstance(last, tuple) else (last,)))
+        ):
+            raise ValueError(
+                f"expected MLP(inputs, hidden..., outputs) with positive integers (a tuple only for the outputs); "
+                f"got MLP{sizes}."
+            )
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"expected an activation, one of {sorted(ACTIVATIONS)}; got {activation!r}.")
+        object.__setattr__(self, "sizes", sizes)
+        object.__setattr__(self, "activation", activation)
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """Sizes of the outputs."""
+        return self.sizes[-1] if isinstance(self.sizes[-1], tuple) else (self.sizes[-1],)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Layer widths, the outputs counted together."""
+        return (*self.sizes[:-1], sum(self.heads))
+
+    def specs(self) -> dict[str, Spec]:
+        """The parameters by path."""
+        gain = 6.0 if self.activation in ("relu", "leaky_relu", "elu", "silu", "gelu") else 3.0
+        layers = list(zip(self.widths, self.widths[1:], strict=False))
+        specs = {}
+        for i, (m, n) in enumerate(layers):
+            last = i == len(layers) - 1
+            specs[f"{i}.weight"] = Spec((m, n), math.sqrt((3.0 if last else gain) / m))
+            specs[f"{i}.bias"] = Spec((n,), 0.0)
+        return specs
+
+    def apply(self, parameters: dict[str, ops.Array], x: ops.Array) -> ops.Array | tuple[ops.Array, ...]:
+        """The outputs for inputs `x` [..., inputs]."""
+        if x.shape[-1] != self.sizes[0]:
+            raise ValueError(
+                f"expected inputs of size {self.sizes[0]} on the last axis of {self!r}; got shape {tuple(x.shape)}. "
+                "Flatten the rows, or change the network's first size."
+            )
+        activation = ACTIVATIONS[self.activation]
+        layers = len(self.widths) - 1
+        for i in range(layers):
+            x = ops.linear(x, parameters[f"{i}.weight"], parameters[f"{i}.bias"])
+            if i < layers - 1:
+                x = activation(x)
+        if len(self.heads) == 1:
+            return x
+        outputs, start = [], 0
+        for size in self.heads:
+            outputs.append(x[..., start : start + size])
+            start += size
+        return tuple(outputs)
+
+    def __repr__(self) -> str:
+        return f"MLP({', '.join(map(str, self.sizes))}, activation={self.activation!r})"

@@ -1,0 +1,110 @@
+"""Data on the host: NumPy arrays over rows, checked and cast before they go to a device."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ppgen.backends.program import Program
+from ppgen.errors import DataError
+
+
+class DataWarning(UserWarning):
+    """Data were changed in a way that keeps their meaning but not every digit."""
+
+
+def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.ndarray]:
+    """Arrays of any library as NumPy arrays over rows.
+
+    Args:
+        batch: entries by name; lists, NumPy, torch and JAX arrays will do.
+        double: keep float64 (otherwise it is cut to float32, with a `DataWarning`).
+    """
+    if not isinstance(batch, Mapping):
+        raise DataError(
+            f"expected a dict of arrays by site or argument name; got {type(batch).__name__}. "
+            "Write data={'x': images}."
+        )
+    arrays, cut = {}, []
+    for name, value in batch.items():
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        if array.ndim == 0 or array.dtype.kind not in "fiub":
+            raise DataError(
+                f"entry {name!r}: expected an array of numbers with one row per datum; got shape {array.shape}, "
+                f"dtype {array.dtype}. Every entry's first axis counts the rows."
+            )
+        if array.dtype.kind == "f" and not (array.dtype == np.float64 and double):
+            if array.dtype == np.float64 and not np.array_equal(
+                array.astype(np.float32), array, equal_nan=True
+            ):
+                cut.append(name)
+            array = array.astype(np.float32, copy=False)
+        arrays[name] = array
+    rows = {name: len(array) for name, array in arrays.items()}
+    if len(set(rows.values())) > 1:
+        raise DataError(
+            f"expected the same number of rows in every entry; got {rows}. The first axis counts the rows."
+        )
+    if not arrays or next(iter(rows.values())) == 0:
+        raise DataError(f"expected at least one row; got an empty batch {rows}.")
+    if cut:
+        warnings.warn(
+            f"float64 entries {cut} are used in float32; pass float32 to be silent, or switch the backend to float64.",
+            DataWarning,
+            stacklevel=3,
+        )
+    return arrays
+
+
+def cast(arrays: Mapping[str, np.ndarray], model: Program) -> dict[str, np.ndarray]:
+    """Give each observed entry the type its site computes with: floats for binary and real sites, integers for classes."""
+    result = dict(arrays)
+    for name, site in model.sites.items():
+        array = result.get(name)
+        if array is None:
+            continue
+        classes = site.support.kind == "integer" and site.support.name == "IntegerInterval"
+        if array.dtype.kind in "iub" and not classes:
+            result[name] = array.astype(np.float32)
+        elif classes and array.dtype.kind in "fub":
+            result[name] = array.astype(np.int32)
+    return result
+
+
+def check_values(arrays: Mapping[str, np.ndarray], model: Program, where: str = "the data") -> None:
+    """Raise `DataError` for NaN, infinity, or values outside the support of their site, naming entry and rows."""
+    sites = {model.observes.get(name, name): site for name, site in model.sites.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            rows = _rows(~np.isfinite(array))
+            raise DataError(
+                f"entry {name!r} of {where} has NaN or infinite values in {rows}; expected finite numbers. "
+                "Drop or impute these rows."
+            )
+        site = sites.get(name)
+        if site is None:
+            continue
+        outside = site.support.outside(array)
+        if outside.any():
+            example = (
+                array[outside][0] if outside.shape == array.shape else array[tuple(np.argwhere(outside)[0])]
+            )
+            raise DataError(
+                f"entry {name!r} of {where} has values outside the support of site {site.name!r}: expected "
+                f"{site.support}; got {example!r} in {_rows(outside)}. {_advice(site.support)}"
+            )
+
+
+def _advice(support: Any) -> str:
+    if (support.low, support.high) == (0, 1) and support.discrete:
+        return "Recode the labels as 0 and 1, or binarise the pixels."
+    if support.discrete and support.count:
+        return f"Number the classes 0 to {int(support.high)}, or give the site more classes."
+    return "Rescale or round the data, or use a likelihood with this support."
+
+
+def _rows(bad: np.ndarray) -> str:
+    rows = np.flatnonzero(bad.reshape(len(bad), -1).any(1))
+    listed = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+    return f"row{'s' if len(rows) > 1 else ''} {listed}" + (f" ({len(rows)} rows)" if len(rows) > 5 else "")

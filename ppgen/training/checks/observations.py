@@ -1,0 +1,65 @@
+"""What is observed: every entry is used, shapes agree, and rows are inside their plate."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ppgen.backends.program import Program
+from ppgen.errors import DataError, ProgramError
+
+
+def link(model: Program, observed: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Find out which argument each `obs=` site of a native program observes, by comparing their numbers."""
+    for site, value in observed.items():
+        numbers = model.backend.numpy(value).ravel()
+        for name in model.arguments:
+            array = arrays.get(name)
+            if array is not None and array.size == numbers.size and np.array_equal(array.ravel(), numbers):
+                model.observes[site] = name
+                break
+
+
+def every_entry_is_used(model: Program, guide: Program | None, arrays: Mapping[str, np.ndarray]) -> None:
+    """A name that no program knows is a misspelt key or a forgotten observation."""
+    known = {*model.sites, *model.arguments, *(guide.arguments if guide else ())}
+    for name in arrays:
+        if name not in known:
+            raise DataError(
+                f"the data have an entry {name!r} that no program uses; expected a site or argument, one of "
+                f"{sorted(known - {'rows'})}. Rename the entry or the site, or leave it out."
+            )
+
+
+def something_is_observed(model: Program, arrays: Mapping[str, np.ndarray]) -> None:
+    """A model without observations has nothing to learn from."""
+    if not model.observed(arrays):
+        raise ProgramError(
+            f"no site of the model is observed: its sites are {list(model.sites)}, the data have {sorted(arrays)}. "
+            "Name the data after the site they observe (or pass obs= in a native program)."
+        )
+
+
+def shapes(model: Program, observed: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """A value has exactly the shape of its site; broadcasting would count data twice."""
+    for site in model.observed(arrays):
+        value = observed.get(site.name, arrays.get(site.name))
+        if value is None:
+            continue
+        expected, got = (*site.batch_shape, *site.event_shape), tuple(value.shape)
+        if expected != got:
+            raise DataError(
+                f"site {site.name!r} of the model: expected observations of shape {expected} (plates and event); "
+                f"got {got}. Reshape the data, for example y[:, 0] for (N, 1), or change the distribution's event."
+            )
+
+
+def inside_rows(model: Program, arrays: Mapping[str, np.ndarray]) -> None:
+    """Observed sites lie in the plate of rows; outside it, a minibatch would be taken for all the data."""
+    for site in model.observed(arrays):
+        if not model.is_local(site):
+            raise ProgramError(
+                f"site {site.name!r} of the model is observed but lies outside the plate {model.rows_plate!r}; got plates "
+                f"{sorted(site.plates)}. Put it in `with plate({model.rows_plate!r}, rows):`, or name the plate of rows: "
+                "ppgen.fit(..., rows='...')."
+            )

@@ -1,0 +1,149 @@
+"""One look at the programs before anything is compiled: mistakes that would pass in silence become errors."""
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ppgen.backends.program import Initialiser, Program, Site
+from ppgen.errors import DataError, ProgramError
+from ppgen.inference import ALGORITHMS
+from ppgen.inference.algorithm import Algorithm, Pairing
+from ppgen.training.arrays import cast, check_values
+from ppgen.training.checks import closures, observations, parameters, plates, sites
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What preflight found: the inspected programs by role, and their initial parameters (unconstrained) by name."""
+
+    programs: dict[str, Program]
+    parameters: dict[str, Any]
+    pairing: Pairing
+
+    @property
+    def model(self) -> Program:
+        """The model."""
+        return self.programs["model"]
+
+
+def preflight(
+    model: Callable[..., Any],
+    guide: Callable[..., Any] | None,
+    algorithm: Algorithm,
+    backend: Any,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    seed: int = 0,
+    rows_plate: str | None = None,
+    full_batch: bool = False,
+) -> Plan:
+    """Inspect programs on a first batch and check that they mean something together.
+
+    Args:
+        model: the model program.
+        guide: the guide program, if there is one.
+        algorithm: what is to learn them.
+        backend: the backend.
+        arrays: a batch on the host.
+        seed: seed of the initial parameters.
+        rows_plate: name of the plate of rows in a native program, where it is in doubt.
+        full_batch: whether each step sees all the data.
+
+    Raises:
+        ProgramError: programs that do not fit each other.
+        DataError: a batch that does not fit them.
+        IllegalPairing: an algorithm that cannot learn them.
+    """
+    rows = len(next(iter(arrays.values())))
+    create = Initialiser(seed)
+    p = Program(model, "model", backend, rows_plate)
+    seen = _inspect(p, arrays, rows, create)
+    p.rows_plate = rows_plate or _rows_plate(p, arrays)
+    found = dict(seen.created)
+
+    q = None
+    if guide is not None:
+        q = Program(guide, "guide", backend, p.rows_plate, borrow_arguments=p.arguments)
+        found_q = _inspect(q, arrays, rows, create).created
+        parameters.shared(p, q)
+        found = {**found_q, **found}
+
+    arrays = cast(arrays, p)
+    observations.link(p, seen.observations, arrays)
+    observations.every_entry_is_used(p, q, arrays)
+    observations.something_is_observed(p, arrays)
+    for program in filter(None, (p, q)):
+        plates.batch_axes_are_plates(program)
+        plates.rows_match(program, rows)
+    observations.shapes(p, seen.observations, arrays)
+    observations.inside_rows(p, arrays)
+    check_values(arrays, p, "the batch")
+    if q is not None:
+        sites.match(p, q, arrays)
+        closures.registered(q)
+    closures.registered(p)
+
+    pairing = Pairing(p, q, frozenset(arrays), full_batch)
+    algorithm.check(pairing, ALGORITHMS)
+    programs = {"model": p, **({"guide": q} if q is not None else {})}
+    for role, fn in algorithm.programs(pairing).items():
+        extra = Program(fn, role, backend, p.rows_plate)
+        found.update(_inspect(extra, arrays, rows, create).created)
+        programs[role] = extra
+    programs = {role: program for role, program in programs.items() if role in (*algorithm.roles, "guide")}
+    for role in algorithm.roles:
+        if role not in programs:  # a model without latent sites needs no guide
+            programs[role] = Program(_nothing, role, backend, p.rows_plate)
+    for program in programs.values():
+        program.nesting = max(pr.nesting for pr in programs.values())
+    return Plan(programs, found, pairing)
+
+
+def _nothing() -> None:
+    """The guide of a model that has no latent sites."""
+
+
+def _inspect(program: Program, arrays: Mapping[str, np.ndarray], rows: int, create: Initialiser) -> Any:
+    """Fill the program's site table and parameters from one run on `arrays`."""
+    backend = program.backend
+    before = random.getstate(), np.random.get_state()[1:3]
+    recorder = backend.inspect(program, arrays, rows, create, backend.key(0))
+    if backend.compiles and _moved(before):
+        raise ProgramError(
+            f"the {program.role} draws from Python's or NumPy's own generator, which a compiled program does only once; "
+            "expected randomness from sample sites. Replace the draw by ppgen.sample."
+        )
+    program.sites = recorder.sites
+    program.parameters = recorder.found
+    program.nesting = max((site.rank for site in program.sites.values()), default=0) or 1
+    return recorder
+
+
+def _moved(before: tuple[Any, Any]) -> bool:
+    numpy_state = np.random.get_state()[1:3]
+    return random.getstate() != before[0] or not all(
+        np.array_equal(a, b) for a, b in zip(numpy_state, before[1], strict=True)
+    )
+
+
+def _rows_plate(model: Program, data: Iterable[str]) -> str:
+    """The plate of rows: `data`, or in a native program the one plate that holds every observed site."""
+    if any("data" in site.plates for site in model.sites.values()):
+        return "data"
+    observed: list[Site] = model.observed(data)
+    common = set.intersection(*(set(site.plates) for site in observed)) if observed else set()
+    if len(common) == 1:
+        return common.pop()
+    if not observed or not model.native:
+        return "data"
+    held = {site.name: sorted(site.plates) for site in observed}
+    raise ProgramError(
+        f"expected one plate that holds every observed site of the model; got {held}. "
+        "Put the rows in a plate, or name it: ppgen.fit(..., rows='batch')."
+    )
+
+
+__all__ = ["DataError", "Plan", "preflight"]
