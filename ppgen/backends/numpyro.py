@@ -16,7 +16,7 @@ from numpyro.primitives import Messenger
 
 from ppgen import ops
 from ppgen.backends import modules
-from ppgen.backends.program import Ask, Outcome, Program
+from ppgen.backends.program import Ask, Outcome, Program, check_names
 from ppgen.backends.recorder import _MARK, Recorder
 from ppgen.errors import ProgramError
 
@@ -210,17 +210,48 @@ class Backend:
     def compile(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         return jax.jit(fn)
 
+    def without_gradients(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return jax.jit(fn)
+
+    def all_finite(self, parameters: Any) -> bool:
+        """True when no parameter is NaN or infinite."""
+        return bool(_finite(parameters))
+
     def snapshot(self, tree: Any) -> Any:
         return tree  # arrays never change
 
-    def flatten(self, value: Any) -> list[tuple[str, Any]]:
-        """The arrays of a parameter with their paths; a plain array has the path ''."""
-        leaves, _ = jax.tree_util.tree_flatten_with_path(value)
-        return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves]
+    def export(self, parameters: Mapping[str, Any], specs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Constrained parameters by full name; a tree of arrays (a flax or stax network) gives a name to each leaf."""
+        flat = {}
+        for name, value in parameters.items():
+            constraint = specs[name].constraint
+            value = value if constraint is None else self.constrain(constraint, value)
+            flat.update({full: np.asarray(leaf) for full, leaf in _leaves(name, value)})
+        return flat
 
-    def replace(self, value: Any, arrays: list[np.ndarray]) -> Any:
-        """A parameter like `value` with these arrays in the order of `flatten`."""
-        return jax.tree.unflatten(jax.tree.structure(value), [jnp.asarray(a) for a in arrays])
+    def load(self, like: Mapping[str, Any], given: Mapping[str, np.ndarray], specs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inverse of `export`: parameters shaped like `like`, with the numbers of `given` where it has them."""
+        check_names({full: np.shape(leaf) for name, value in like.items() for full, leaf in _leaves(name, value)}, given)
+        loaded = {}
+        for name, value in like.items():
+            leaves = [jnp.asarray(given.get(full, leaf)) for full, leaf in _leaves(name, value)]
+            constraint = specs[name].constraint
+            if constraint is not None and name in given:
+                leaves = [self.unconstrain(constraint, leaves[0])]
+            loaded[name] = jax.tree.unflatten(jax.tree.structure(value), leaves)
+        return loaded
+
+    def pack(self, state: Any) -> dict[str, np.ndarray]:
+        """Everything in a training state as arrays by path."""
+        return {full: np.asarray(_plain(leaf)) for full, leaf in _leaves("state", state)}
+
+    def unpack(self, like: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+        """A state like `like` with the numbers of `arrays`."""
+        leaves = []
+        for full, leaf in _leaves("state", like):
+            value = jnp.asarray(arrays[full])
+            leaves.append(random.wrap_key_data(value) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else value)
+        return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
     # running a program ---------------------------------------------------------------------------------------
 
@@ -332,8 +363,7 @@ class Backend:
                 return i + 1, ok, state, jax.tree.map(lambda m, n: m.at[i].set(n), metrics, new)
 
             i, ok, state, metrics = jax.lax.while_loop(unfinished, body, (0, True, state, metrics))
-            finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(p)) for p in jax.tree.leaves(state.parameters)]))
-            return state, metrics, jnp.where(ok, i, i - 1), ok & finite
+            return state, metrics, jnp.where(ok, i, i - 1), ok & _finite(state.parameters)
 
         def run(state: Any, data: Mapping[str, Any], index: np.ndarray) -> Any:
             after, metrics, good, fine = compiled(state, data, index, len(index))
@@ -406,3 +436,21 @@ class _Optimizer:
     ) -> tuple[dict[str, Any], Any]:
         updates, state = self.transformation.update(grads, state, parameters)
         return optax.apply_updates(parameters, updates), state
+
+
+@jax.jit
+def _finite(tree: Any) -> Any:
+    """Whether every number in a tree of arrays is finite."""
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+
+
+def _leaves(name: str, value: Any) -> list[tuple[str, Any]]:
+    """The arrays of a tree under their full names."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(value)
+    paths = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
+    return [(f"{name}.{path}" if path else name, leaf) for path, (_, leaf) in zip(paths, leaves, strict=True)]
+
+
+def _plain(leaf: Any) -> Any:
+    """A key as its numbers; other arrays as they are."""
+    return random.key_data(leaf) if jnp.issubdtype(jnp.asarray(leaf).dtype, jax.dtypes.prng_key) else leaf

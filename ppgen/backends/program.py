@@ -183,3 +183,18 @@ class Outcome:
     returned: Any = None
     deterministic: dict[str, Any] = field(default_factory=dict)
     distributions: dict[str, Any] = field(default_factory=dict)
+
+
+def check_names(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, np.ndarray]) -> None:
+    """Given parameter values belong to parameters of the same name and shape."""
+    if unknown := sorted(set(given) - set(wanted)):
+        raise ProgramError(
+            f"values were given for parameters {unknown} that the programs do not have; expected some of "
+            f"{sorted(wanted)}. Check the programs, and the name of each module."
+        )
+    for name, value in given.items():
+        if tuple(np.shape(value)) != tuple(wanted[name]):
+            raise ProgramError(
+                f"parameter {name!r}: expected shape {tuple(wanted[name])}; got {tuple(np.shape(value))}. "
+                "Build the network with the sizes it was saved with."
+            )

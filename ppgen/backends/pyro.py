@@ -4,6 +4,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.distributions import biject_to, constraints, kl_divergence
 
 from ppgen import ops
 from ppgen.backends import modules
-from ppgen.backends.program import Ask, Outcome, Program
+from ppgen.backends.program import Ask, Outcome, Program, check_names
 from ppgen.backends.recorder import _MARK, Recorder
 
 
@@ -247,16 +248,63 @@ class Backend:
 
         return eager
 
+    def without_gradients(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return torch.no_grad()(self.compile(fn))
+
+    def all_finite(self, parameters: Mapping[str, torch.Tensor]) -> bool:
+        """True when no parameter is NaN or infinite."""
+        return all(bool(torch.isfinite(p).all()) for p in parameters.values())
+
     def snapshot(self, tree: Any) -> Any:
         return copy.deepcopy(tree)
 
-    def flatten(self, value: Any) -> list[tuple[str, Any]]:
-        """The arrays of a parameter with their paths: here always one, with the path ''."""
-        return [("", value)]
+    def export(self, parameters: Mapping[str, torch.Tensor], specs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Constrained parameters by full name."""
+        constraints_of = {name: specs[name].constraint for name in parameters}
+        with torch.no_grad():
+            return {
+                name: np.array(self.numpy(value if constraints_of[name] is None else self.constrain(constraints_of[name], value)))
+                for name, value in parameters.items()
+            }
 
-    def replace(self, value: Any, arrays: list[np.ndarray]) -> torch.Tensor:
-        """A parameter like `value` with these numbers."""
-        return torch.as_tensor(np.array(arrays[0])).to(value.dtype)
+    def load(self, like: Mapping[str, Any], given: Mapping[str, np.ndarray], specs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inverse of `export`: parameters like `like`, with the numbers of `given` where it has them."""
+        check_names({name: tuple(value.shape) for name, value in like.items()}, given)
+        loaded = dict(like)
+        for name, value in given.items():
+            tensor = torch.from_numpy(np.array(value)).to(like[name].dtype)
+            constraint = specs[name].constraint
+            loaded[name] = tensor if constraint is None else self.unconstrain(constraint, tensor)
+        return loaded
+
+    def pack(self, state: Any) -> dict[str, np.ndarray]:
+        """Everything in a training state as arrays by path."""
+        arrays = {f"parameters.{name}": self.numpy(value) for name, value in state.parameters.items()}
+        arrays |= {"key": np.array(state.key, np.uint64), "step": np.array(state.step, np.int64)}
+        for role, optimizer in state.optimizers.items():
+            packed = optimizer.state_dict()
+            arrays[f"optimizers.{role}.count"] = np.array(packed["param_groups"][0].get("count", 0), np.int64)
+            for position, moments in packed["state"].items():
+                for name, value in moments.items():
+                    if value is not None:
+                        arrays[f"optimizers.{role}.{position}.{name}"] = self.numpy(torch.as_tensor(value))
+        return arrays
+
+    def unpack(self, like: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+        """A state like `like` with the numbers of `arrays`."""
+        for name, value in like.parameters.items():
+            value.data.copy_(torch.from_numpy(np.array(arrays[f"parameters.{name}"])))
+        for role, optimizer in like.optimizers.items():
+            start = f"optimizers.{role}."
+            moments: dict[int, dict[str, Any]] = {}
+            for path, value in arrays.items():
+                if path.startswith(start) and path != start + "count":
+                    position, name = path.removeprefix(start).split(".", 1)
+                    moments.setdefault(int(position), {})[name] = torch.from_numpy(np.array(value))
+            groups = optimizer.state_dict()["param_groups"]
+            groups[0]["count"] = int(arrays[start + "count"])
+            optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        return replace(like, key=int(arrays["key"]), step=int(arrays["step"]))
 
     @contextlib.contextmanager
     def noise(self, key: int) -> Iterator[None]:
@@ -352,7 +400,7 @@ class Backend:
 
     def optimizer(self, spec: Any) -> "_Optimizer":
         """An optimiser from `ppgen.Adam` or the like, or a function from parameters to a torch optimiser."""
-        return _Optimizer(spec.torch if hasattr(spec, "torch") else spec)
+        return _Optimizer(spec)
 
     def compile_loop(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """`step` repeated; see `Trainer.run`. A step whose loss or gradient is not finite changes nothing."""
@@ -413,17 +461,24 @@ class Backend:
 class _Optimizer:
     """A torch optimiser on the parameters of one role; it works in place."""
 
-    def __init__(self, make: Callable[[list[torch.Tensor]], torch.optim.Optimizer]) -> None:
-        self.make = make
+    def __init__(self, spec: Any) -> None:
+        named = hasattr(spec, "torch")
+        self.make = spec.torch if named else spec
+        self.rate = spec.learning_rate if named and callable(spec.learning_rate) else None
+        self.clip = spec.clip if named else None
 
     def init(self, parameters: dict[str, torch.Tensor]) -> torch.optim.Optimizer:
-        return self.make([p.requires_grad_(True) for p in parameters.values()])
+        return self.make(list(parameters.values()) or [torch.zeros(0, requires_grad=True)])
 
-    def update(
-        self, grads: dict[str, Any], state: Any, parameters: dict[str, Any]
-    ) -> tuple[dict[str, Any], Any]:
+    def update(self, grads: dict[str, Any], state: Any, parameters: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         for name, parameter in parameters.items():
             parameter.grad = grads[name]
+        if self.clip is not None:
+            torch.nn.utils.clip_grad_norm_(parameters.values(), self.clip)
+        if self.rate is not None:
+            for group in state.param_groups:
+                group["count"] = group.get("count", -1) + 1
+                group["lr"] = float(self.rate(group["count"]))
         state.step()
         return parameters, state
 

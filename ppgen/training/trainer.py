@@ -96,12 +96,17 @@ class Trainer:
         )
         self._step = self.backend.compile(self._raw_step)
         self._loop = self.backend.compile_loop(self._raw_step)
-        self._losses = self.backend.compile(self._raw_losses)
+        self._losses = self.backend.without_gradients(self._raw_losses)
 
     # the public loop -----------------------------------------------------------------------------------------
 
     def init(
-        self, batch: Mapping[str, Any], seed: int = 0, parameters: Mapping[str, np.ndarray] | None = None
+        self,
+        batch: Mapping[str, Any],
+        seed: int = 0,
+        parameters: Mapping[str, np.ndarray] | None = None,
+        *,
+        full_batch: bool | None = None,
     ) -> State:
         """Check the programs against a first batch and make the initial state.
 
@@ -109,6 +114,7 @@ class Trainer:
             batch: arrays by name.
             seed: seed of initial parameters and of all noise.
             parameters: values to start from instead, by full name, constrained as in `Fit.params`.
+            full_batch: whether each step will see all the data; by default, whether this batch has N rows.
         """
         arrays = to_host(batch, double=self.backend.double())
         rows = len(next(iter(arrays.values())))
@@ -116,7 +122,8 @@ class Trainer:
             self.size = rows
         self.plan = preflight(
             self.model, self.guide, self.algorithm, self.backend, arrays,
-            seed=seed, rows_plate=self.rows, full_batch=rows == self.size,
+            seed=seed, rows_plate=self.rows,
+            full_batch=rows == self.size if full_batch is None else full_batch,
         )  # fmt: skip
         self._own(self.plan)
         start = {**self.plan.parameters}
@@ -152,6 +159,11 @@ class Trainer:
     def losses(self, state: State, batch: Mapping[str, Any], key: Any = None) -> dict[str, Any]:
         """The loss of each role on a batch, without an update."""
         return self._losses(state.parameters, self.device(batch), state.key if key is None else key)
+
+    def pools(self) -> bool:
+        """True when a latent site is global, so that weights belong to the whole data."""
+        model = self.plan.model
+        return any(not model.is_local(site) for site in model.latent(self.plan.pairing.data))
 
     def device(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """A batch as the backend's arrays, cast to what their sites compute with."""
