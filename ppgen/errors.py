@@ -17,6 +17,10 @@ class IllegalPairing(PpgenError):
     """An algorithm that cannot learn this program; the message lists those that can."""
 
 
+class NoLikelihoodError(PpgenError):
+    """A likelihood or posterior that cannot be computed; the message says what to fit first."""
+
+
 class NonFiniteError(PpgenError):
     """A loss or gradient that stopped being finite. The parameters before that step are kept.
 

@@ -62,12 +62,14 @@ class Draw:
         values: site name to value, [particles, rows, ...] ([particles, ...] for global sites).
         log_prob: log density of the drawn values, [particles, rows].
         score: the part of it that belongs to draws without a gradient, [particles, rows].
+        terms: the log density in two parts, as `Joint.terms` gives it.
         distributions: the sites' distributions, where they were asked for.
     """
 
     values: Batch
     log_prob: Any = None
     score: Any = None
+    terms: tuple[Any, Any] | None = None
     distributions: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -142,6 +144,14 @@ class Joint:
         outcome = self._run(values, Ask(draw=False), values.particles)
         return self._total(outcome, "given", values.rows, values.particles)
 
+    def terms(self, values: Batch) -> tuple[ops.Array, ops.Array]:
+        """Log density of `values` in two parts: sites in the plate of rows [particles, rows], global ones [particles].
+
+        The joint log density of all rows is the sum of the first over rows plus the second.
+        """
+        outcome = self._run(values, Ask(draw=False), values.particles)
+        return self._terms(outcome, "given", values.rows, values.particles)
+
     def log_weight(self, batch: Batch, z: Draw, *, analytic_kl: bool = False) -> ops.Array:
         """Log p(x, z) - log q(z | x) for draws z ~ q, [particles, rows].
 
@@ -205,7 +215,8 @@ class Joint:
         values = Batch(outcome.values, rows=rows, drawn=outcome.values, particles=particles)
         log_prob = self._total(outcome, "drawn", rows, particles)
         score = self._total(outcome, "score", rows, particles)
-        return Draw(values, log_prob, score, outcome.distributions)
+        terms = self._terms(outcome, "drawn", rows, particles)
+        return Draw(values, log_prob, score, terms, outcome.distributions)
 
     def _total(self, outcome: Outcome, kind: str, rows: int | None, particles: int) -> ops.Array:
         local, shared = outcome.local.get(kind), outcome.shared.get(kind)
@@ -216,3 +227,11 @@ class Joint:
             return local
         share = shared[:, None] / self.size
         return ops.broadcast_to(share, (particles, rows or 1)) if local is None else local + share
+
+    def _terms(
+        self, outcome: Outcome, kind: str, rows: int | None, particles: int
+    ) -> tuple[ops.Array, ops.Array]:
+        local, shared = outcome.local.get(kind), outcome.shared.get(kind)
+        with ops.activate(self.backend):
+            local = ops.zeros((particles, rows or 1)) if local is None else local
+            return local, ops.zeros((particles,)) if shared is None else shared

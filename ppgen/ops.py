@@ -232,6 +232,12 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
     return torch.addmm(bias, x, weight)
 
 
+def inverse(x: Array) -> Array:
+    """The inverse of a matrix, or of each matrix in a batch [..., n, n]."""
+    torch = _torch(x)
+    return jnp.linalg.inv(x) if torch is None else torch.linalg.inv(x)
+
+
 def stop_gradient(x: Array) -> Array:
     """`x` as a constant: no gradient flows through it."""
     torch = _torch(x)

@@ -39,14 +39,21 @@ def Bernoulli(probs: Any = None, logits: Any = None, *, validate_args: bool | No
 OVERRIDES = {"Bernoulli": Bernoulli}
 
 
-class _Sites(Messenger):
-    """Passes NumPyro's messages to a `Recorder`."""
+class _Native(Exception):
+    """Ends a trace on shapes at the first statement of a native program: it may keep what it is given (an autoguide)."""
 
-    def __init__(self, recorder: "_Recorder") -> None:
+
+class _Sites(Messenger):
+    """Passes NumPyro's messages to a `Recorder`; `on_shapes`, only those of ppgen's language."""
+
+    def __init__(self, recorder: "_Recorder", *, on_shapes: bool) -> None:
         super().__init__()
-        self.recorder = recorder
+        self.recorder, self.on_shapes = recorder, on_shapes
 
     def process_message(self, msg: Any) -> None:
+        native = self.recorder.is_native(msg) if msg["type"] == "sample" else msg["type"] in ("param", "prng_key")
+        if self.on_shapes and native:
+            raise _Native
         if msg["type"] == "sample":
             self.recorder.before(msg)
         elif msg["type"] == "param":
@@ -170,7 +177,7 @@ class Backend:
             return biject_to(constraint).inv(value)
 
     def parameter(self, value: Any) -> Any:
-        return value
+        return jax.tree.map(self.array, value)
 
     # keys, arrays, compilation -------------------------------------------------------------------------------
 
@@ -181,7 +188,8 @@ class Backend:
         return random.fold_in(key, data)
 
     def array(self, x: Any) -> Any:
-        return jnp.asarray(x)
+        with jax.ensure_compile_time_eval():  # numbers stay numbers while a program is traced
+            return jnp.asarray(x)
 
     def numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x)
@@ -265,9 +273,10 @@ class Backend:
         ask: Ask,
         against: Mapping[str, Any] | None = None,
         create: Any = None,
+        on_shapes: bool = False,
     ) -> tuple[Outcome, _Recorder]:
         recorder = _Recorder(program, parameters, values, ask, create=create, against=against)
-        with ops.activate(recorder), handlers.seed(rng_seed=key), _Sites(recorder):
+        with ops.activate(recorder), handlers.seed(rng_seed=key), _Sites(recorder, on_shapes=on_shapes):
             returned = program.call(values, rows)
         return recorder.outcome(returned), recorder
 
@@ -315,24 +324,17 @@ class Backend:
 
         Programs written in ppgen's language are traced on shapes alone; native ones on the arrays themselves.
         """
-        ask = Ask(draw=True)
+        arrays = {name: jnp.asarray(value) for name, value in values.items()}
 
-        def once(values: Mapping[str, Any], create: Any) -> _Recorder:
-            return self._one(program, {}, key, values, rows, ask, create=create)[1]
+        def look(arrays: Mapping[str, Any], on_shapes: bool) -> _Recorder:
+            return self._one(program, {}, key, arrays, rows, Ask(), create=create, on_shapes=on_shapes)[1]
 
-        holder: dict[str, _Recorder] = {}
-
-        def abstract(arrays: Mapping[str, Any]) -> None:
-            holder["recorder"] = once(arrays, create)
-
-        native = program.native = False
-        arrays = {k: jnp.asarray(v) for k, v in values.items()}
+        seen: list[_Recorder] = []
         try:
-            jax.eval_shape(abstract, arrays)
-            native = program.native
-        except jax.errors.JAXTypeError:  # the program looks at values (an autoguide, a native initialiser)
-            native = True
-        return once(arrays, create) if native else holder["recorder"]
+            jax.eval_shape(lambda arrays: seen.append(look(arrays, on_shapes=True)), arrays)
+        except _Native:
+            seen = [look(arrays, on_shapes=False)]
+        return seen[0]
 
     # training ------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ppgen.backends.program import Ask, Initialiser, Parameter, Program, Site
-from ppgen.backends.support import describe
+from ppgen.backends.support import support_of
 from ppgen.errors import DataError, ProgramError
 
 _MARK = "_ppgen"  # in a message's `infer`: the site was written with ppgen.sample
@@ -45,6 +45,8 @@ class Recorder:
         self.created: dict[str, Any] = {}
         self.observations: dict[str, Any] = {}
         self.modules: dict[str, Any] = {}
+        self.trouble: Exception | None = None  # why a given value has no log density; preflight looks at the value
+        self.returned: Any = None
 
     # parameters ----------------------------------------------------------------------------------------------
 
@@ -67,9 +69,22 @@ class Recorder:
             )
         else:
             raw = self.created[name] = self.backend.parameter(make(self.create.generator(name)))
-        if self.create is not None and name not in self.found:
-            self.found[name] = Parameter(name, getattr(raw, "shape", None), constraint, source)
+        if self.create is not None:
+            self.keep(Parameter(name, self.shape(raw), constraint, source), make)
         return raw if constraint is None else self.backend.constrain(constraint, raw)
+
+    def keep(self, parameter: Parameter, make: Callable[[np.random.Generator], Any]) -> None:
+        """Enter a parameter in the table; one name that is used twice means one thing."""
+        name, known = parameter.name, self.found.setdefault(parameter.name, parameter)
+        if known is parameter:
+            return
+        shape = self.shape(make(self.create.generator(name)))
+        if known.shape != shape or known.constraint != parameter.constraint:
+            raise ProgramError(
+                f"the {self.program.role} uses the parameter name {name!r} twice with different meanings: expected shape "
+                f"{known.shape} and constraint {known.constraint}; got shape {shape} and constraint "
+                f"{parameter.constraint}. Give each its own name."
+            )
 
     def register(self, name: str, net: Any) -> None:
         """Remember which network a module name stands for; two different ones under a name are an error."""
@@ -136,7 +151,13 @@ class Recorder:
             if divergence is not None:
                 return self.add("kl", msg, divergence)
             self.add("kl", msg, self.backend.log_density(self.against[name], msg["value"]))
-        log_density = self.scaled_log_density(msg)
+        try:
+            log_density = self.scaled_log_density(msg)
+        except Exception as error:
+            if self.create is None or drawn:
+                raise
+            self.trouble = self.trouble or error
+            return
         self.add(kind, msg, log_density)
         if drawn and not (self.ask.pathwise and reparameterised):
             self.add("score", msg, log_density)
@@ -157,14 +178,14 @@ class Recorder:
         fn = msg["fn"]
         infer = msg["infer"] or {}
         kind = "factor" if self.is_factor(msg) else "auxiliary" if infer.get("is_auxiliary") else "sample"
-        if not infer.get(_MARK):
+        if self.is_native(msg):
             self.program.native = True
         return Site(
             name=msg["name"],
             event_shape=tuple(fn.event_shape),
             batch_shape=tuple(fn.batch_shape),
             plates={f.name: (f.dim, int(f.size)) for f in msg["cond_indep_stack"] if f.dim is not None},
-            support=describe(fn.support),
+            support=support_of(fn),
             reparameterised=reparameterised,
             observed=msg["name"] in self.observations,
             kind=kind,
@@ -172,12 +193,20 @@ class Recorder:
             has_mean=has_mean(fn),
         )
 
+    def is_native(self, msg: dict[str, Any]) -> bool:
+        """True for a site that was not written with ppgen.sample."""
+        return not (msg["infer"] or {}).get(_MARK) and not self.is_factor(msg)
+
     @staticmethod
     def is_factor(msg: dict[str, Any]) -> bool:
         """Both libraries write a factor as an observed site whose events are empty."""
         return tuple(msg["fn"].event_shape[-1:]) == (0,)
 
     # what a backend says -------------------------------------------------------------------------------------
+
+    def shape(self, raw: Any) -> Any:
+        """Shape of a parameter's array."""
+        return tuple(raw.shape)
 
     def place(self, msg: dict[str, Any], value: Any) -> Any:
         """A given value as it lies inside the program (particle axis included)."""

@@ -10,8 +10,10 @@ import numpy as np
 class Support:
     """A set of values: an interval of the reals or of the integers, a simplex, or `other` (known to the backend only).
 
+    A `point` is the one value of a Delta, whatever it is: it is in every set, as the guide of a MAP estimate is.
+
     Attributes:
-        kind: `"real"`, `"integer"`, `"simplex"` or `"other"`.
+        kind: `"real"`, `"integer"`, `"simplex"`, `"point"` or `"other"`.
         low: smallest value, None where unbounded or not a single number.
         high: largest value, likewise.
         name: the backend's own name of the constraint.
@@ -37,7 +39,7 @@ class Support:
     def outside(self, values: np.ndarray) -> np.ndarray:
         """True where an entry of `values` (a whole row for a simplex) is not in the set; never for `other`."""
         values = np.asarray(values)
-        if self.kind == "other":
+        if self.kind in ("other", "point"):
             return np.zeros(values.shape, bool)
         if self.kind == "simplex":
             return (values < 0).any(-1) | (np.abs(values.sum(-1) - 1) > 1e-4)
@@ -52,12 +54,14 @@ class Support:
 
     def same(self, other: "Support") -> bool:
         """True when both describe one set (or either is not known well enough to tell)."""
+        if "point" in (self.kind, other.kind):
+            return True
         if "other" in (self.kind, other.kind):
             return self.name == other.name
         return (self.kind, self.low, self.high) == (other.kind, other.low, other.high)
 
     def __str__(self) -> str:
-        if self.kind in ("simplex", "other"):
+        if self.kind in ("simplex", "point", "other"):
             return self.name or self.kind
         if self.kind == "integer" and (self.low, self.high) == (0, 1):
             return "{0, 1}"
@@ -66,6 +70,16 @@ class Support:
         low = "-inf" if self.low is None else f"{self.low:g}"
         high = "inf" if self.high is None else f"{self.high:g}"
         return f"{'reals' if self.kind == 'real' else 'integers'} in [{low}, {high}]"
+
+
+def support_of(fn: Any) -> Support:
+    """The `Support` of a distribution."""
+    base = fn
+    while type(base).__name__ in ("Independent", "ExpandedDistribution", "MaskedDistribution"):
+        base = base.base_dist
+    if type(base).__name__ == "Delta":  # both libraries call its support the reals
+        return Support("point", name="one point")
+    return describe(fn.support)
 
 
 def describe(constraint: Any) -> Support:

@@ -1,2 +1,8 @@
-"""Evaluation."""
-Evaluation = evaluate = posterior = None
+"""What a fit is worth: log-likelihoods that say what kind of number they are, and posterior draws."""
+
+from ppgen.evaluation.likelihood import evaluate, evidence
+from ppgen.evaluation.posterior import posterior
+from ppgen.evaluation.psis import khat
+from ppgen.evaluation.result import Evaluation
+
+__all__ = ["Evaluation", "evaluate", "evidence", "khat", "posterior"]

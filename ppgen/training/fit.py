@@ -39,7 +39,7 @@ def fit(
     callbacks: Iterable[Callable[[Fit], Any]] = (),
     rows: str | None = None,
     size: int | None = None,
-    params: Mapping[str, np.ndarray] | None = None,
+    params: Mapping[str, np.ndarray] | Fit | None = None,
     train: tuple[str, ...] | None = None,
     resume: Fit | None = None,
     progress: bool | None = None,
@@ -61,7 +61,8 @@ def fit(
         callbacks: called with the `Fit` so far after each epoch; one that returns True ends the run.
         rows: name of the plate of rows in a native program, where it is in doubt.
         size: number of rows N behind a stream; weighs global sites.
-        params: values to start from, by full name, as in `Fit.params`.
+        params: values to start from, by full name, as in `Fit.params`; or a `Fit`, whose parameters are taken where
+            these programs have them too.
         train: roles that learn; the others are held fixed. All by default.
         resume: a fit (perhaps from `ppgen.load`) to go on from, up to `epochs` or `steps` in all.
         progress: show a bar; by default where stderr is a terminal.
@@ -108,7 +109,7 @@ class _Run:
     seed: int
     callbacks: tuple[Callable[[Fit], Any], ...]
     show: bool | None
-    params: Mapping[str, np.ndarray] | None
+    params: Mapping[str, np.ndarray] | Fit | None
     resume: Fit | None
     history: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 

@@ -104,7 +104,7 @@ class Trainer:
         self,
         batch: Mapping[str, Any],
         seed: int = 0,
-        parameters: Mapping[str, np.ndarray] | None = None,
+        parameters: Any = None,
         *,
         full_batch: bool | None = None,
     ) -> State:
@@ -113,7 +113,8 @@ class Trainer:
         Args:
             batch: arrays by name.
             seed: seed of initial parameters and of all noise.
-            parameters: values to start from instead, by full name, constrained as in `Fit.params`.
+            parameters: values to start from instead, by full name, constrained as in `Fit.params`; or a `Fit`, whose
+                parameters are taken where these programs have them too.
             full_batch: whether each step will see all the data; by default, whether this batch has N rows.
         """
         arrays = to_host(batch, double=self.backend.double())
@@ -128,11 +129,14 @@ class Trainer:
         self._own(self.plan)
         start = {**self.plan.parameters}
         if parameters:
+            if not isinstance(parameters, Mapping):  # a Fit: what the two have in common
+                parameters = {n: v for n, v in parameters.params.items() if n in self.backend.export(start, self.specs)}
             start = self.backend.load(start, parameters, self.specs)
         start = {name: self.backend.leaf(value) for name, value in start.items()}
         optimizers = {
             role: optimizer.init({n: start[n] for n in self.owned[role]})
             for role, optimizer in self.optimizers.items()
+            if self.owned[role]  # a guide may have none of its own
         }
         return State(start, optimizers, self.backend.key(seed), self.backend.counter())
 

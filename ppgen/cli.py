@@ -1,0 +1,58 @@
+"""The command line: `ppgen demo` and `ppgen list`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    help="Deep generative models as programs; how they are learned is swapped by a word.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+
+@app.command()
+def demo(
+    backend: Annotated[str, typer.Option(help="numpyro (JAX) or pyro (PyTorch; needs the extra ppgen[pyro]).")] = "numpyro",
+    out: Annotated[Path, typer.Option(help="Folder for results.json, samples.png and curves.png.")] = Path("runs/demo"),
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the 1437 training images for each algorithm.")] = 120,
+    seed: Annotated[int, typer.Option(help="Seed of initial values, order of images and noise.")] = 0,
+) -> None:
+    """Train one VAE program on real 8x8 digits under six algorithms; print a table and draw pictures."""
+    from ppgen import backends
+    from ppgen.report import demo as report
+
+    console = Console()
+    try:
+        backends.get(backend)
+    except (ValueError, ImportError) as error:
+        console.print(f"[red]{error}[/red]")
+        raise typer.Exit(2) from None
+    report.run(out, backend, epochs, seed, console)
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List the algorithms, programs, data sets and distributions that ppgen has."""
+    from ppgen import data, inference, language, models
+
+    console = Console()
+    for title, names in {
+        "algorithms (ppgen.<name>)": {k: getattr(inference, k) for k in inference.__all__ if k[0].isupper()},
+        "programs (ppgen.models.<name>)": {k: getattr(models, k) for k in models.__all__ if callable(getattr(models, k))},
+        "data (ppgen.data.<name>)": {k: getattr(data, k) for k in data.__all__ if k[0].islower()},
+    }.items():
+        table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)
+        for name, thing in names.items():
+            if name not in ("ALGORITHMS", "Algorithm"):
+                table.add_row(f"  {name}", (thing.__doc__ or "").strip().splitlines()[0])
+        console.print(table)
+    console.print("[bold]distributions (ppgen.dist.<name>)[/bold]\n  " + ", ".join(language.dist.SHARED))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,120 @@
+"""What evaluation is given: data that belong to the programs, and programs that can answer."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ppgen.backends.program import Program, Site
+from ppgen.errors import DataError, NoLikelihoodError
+from ppgen.inference import MaximumLikelihood
+from ppgen.inference.requirements import atoms, enumerable_latents
+from ppgen.training.arrays import cast, check_values, to_host
+
+
+def prepare(trainer: Any, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Arrays on the host, with the names, shapes, types and values that the programs expect.
+
+    Raises:
+        DataError: a name is missing, unknown or that of a latent site; a shape or value does not fit its site.
+    """
+    model: Program = trainer.plan.model
+    host = to_host(arrays, double=trainer.backend.double())
+    wanted = set(trainer.plan.pairing.data)
+    optional = {name for program in trainer.plan.programs.values() for name in program.arguments} - {"rows"}
+    for name in host:
+        if name in model.sites and name not in wanted:
+            raise DataError(
+                f"the data have values of site {name!r}, which is latent; expected {sorted(wanted)} only. Leave it out."
+            )
+        if name not in wanted | optional:
+            raise DataError(
+                f"the data have an entry {name!r} that the programs do not know; expected {sorted(wanted)}. "
+                "Correct the name, or leave it out."
+            )
+    if missing := sorted(wanted - set(host)):
+        raise DataError(f"the data lack {missing}; expected {sorted(wanted)}, got {sorted(host)}. Add what is missing.")
+    for name, array in host.items():
+        site = model.sites.get(name)
+        if site is not None and array.shape[1:] != (expected := row_shape(model, site)):
+            raise DataError(
+                f"entry {name!r}: expected rows of shape {expected} (inner plates and event); got {array.shape[1:]}. "
+                "Reshape the data."
+            )
+    host = cast(host, model)
+    check_values(host, model)
+    return host
+
+
+def row_shape(program: Program, site: Site) -> tuple[int, ...]:
+    """Shape of one row of a local site."""
+    shape = list(site.batch_shape)
+    if program.is_local(site):
+        del shape[site.plates[program.rows_plate][0]]
+    return (*shape, *site.event_shape)
+
+
+def dimensions(program: Program, given: Mapping[str, Any], *, continuous_only: bool = False) -> int:
+    """How many scalar variables one row observes; a one-hot vector is one variable."""
+    count = 0
+    for site in program.observed(given):
+        if continuous_only and (site.support.discrete or _one_hot(site)):
+            continue
+        classes = math.prod(site.event_shape[-1:]) if _one_hot(site) else 1
+        count += atoms(site, program.rows_plate) // classes
+    return count
+
+
+def _one_hot(site: Site) -> bool:
+    return site.support.name.startswith("OneHot")
+
+
+def is_enumerated(trainer: Any) -> bool:
+    """True when latent sites are summed out: they are discrete and few, and no guide is there to be judged."""
+    guided = "guide" in trainer.plan.programs and not isinstance(trainer.algorithm, MaximumLikelihood)
+    return not guided and enumerable_latents(trainer.plan.pairing) is None
+
+
+def needs_guide(trainer: Any) -> None:
+    """Raise where latent sites remain and no guide knows them."""
+    if "guide" in trainer.plan.programs:
+        return
+    latent = [site.name for site in trainer.plan.model.latent(trainer.plan.pairing.data)]
+    raise NoLikelihoodError(
+        f"no likelihood can be computed: the latent sites {latent} cannot be summed out, and there is no guide "
+        "q(z | x) to weigh draws by. Fit one afterwards with the model held fixed and evaluate that fit: "
+        "ppgen.fit(model, guide, data=..., params=fit, train=('guide',), "
+        "algorithm=ppgen.ReweightedWakeSleep(50))."
+    )
+
+
+def has_global(trainer: Any) -> bool:
+    """True when a latent site of the model lies outside the plate of rows."""
+    model: Program = trainer.plan.model
+    return any(not model.is_local(site) for site in model.latent(trainer.plan.pairing.data))
+
+
+def rows_apart(trainer: Any) -> None:
+    """Raise where the guide draws local sites of all rows at once, so that no row has a weight of its own."""
+    model, guide = trainer.plan.model, trainer.plan.programs["guide"]
+    together = [s.name for s in guide.latent() if not guide.is_local(s) and s.name not in model.sites]
+    if together and any(model.is_local(site) for site in model.latent(trainer.plan.pairing.data)):
+        raise NoLikelihoodError(
+            f"the guide draws the latent sites of all rows together, in {together}, so rows have no likelihoods of "
+            "their own; expected a guide whose local sites are independent given the global ones. Use a guide that is "
+            "mean-field over rows, or ppgen.evaluation.evidence for all rows together."
+        )
+
+
+def caveat(trainer: Any) -> str:
+    """What keeps the model from being a normalised density, in words; empty for most."""
+    sites = trainer.plan.model.sites.values()
+    factors = [site.name for site in sites if site.kind == "factor"]
+    scaled = [site.name for site in sites if site.scaled]
+    said = []
+    if factors:
+        said.append(f"the model has factors {factors}, so its density is not normalised")
+    if scaled:
+        said.append(f"the model scales the log densities of {scaled}")
+    return "; ".join(said)

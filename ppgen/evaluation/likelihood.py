@@ -1,0 +1,204 @@
+"""How probable data are: log p(x), exact where that is possible, bounded or estimated with a guide where it is not."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ppgen.evaluation.enumerated import Table
+from ppgen.evaluation.inputs import caveat, dimensions, has_global, is_enumerated, needs_guide, prepare, rows_apart
+from ppgen.evaluation.psis import khat as psis_khat
+from ppgen.evaluation.result import Evaluation
+from ppgen.evaluation.weights import ROWS, Chunks, Running
+from ppgen.inference.algorithm import positive
+
+KHAT_ROWS = 500  # rows whose weights are kept for k-hat
+KHAT_WEIGHTS = 20_000_000  # weights kept, at most
+
+
+def evaluate(
+    trainer: Any,
+    parameters: Mapping[str, Any],
+    arrays: Mapping[str, Any],
+    *,
+    particles: int = 1000,
+    batch_size: int | None = None,
+    seed: int = 0,
+    khat: bool = True,
+    quantization: int | None = None,
+) -> Evaluation:
+    r"""Log-likelihood of each row, by the best means there are; the result says by which.
+
+    - No latent sites: :math:`\log p(x)`, exact.
+    - Latent sites discrete and few, without a guide: :math:`\log \sum_z p(x, z)`, exact.
+    - Local latent sites with a guide: :math:`\log \frac1K \sum_k p(x, z_k) / q(z_k | x)`, :math:`z_k \sim q`; in
+      expectation a lower bound, tighter with more particles (Burda et al., 2016).
+    - Global latent sites w with a guide: the log pointwise predictive density
+      :math:`\log \frac1S \sum_s p(x, z_s | w_s) / q(z_s | x, w_s)`, :math:`w_s \sim q`, an estimate of what the fit
+      predicts for a new row. `evidence` bounds the probability of the whole data instead.
+
+    Bits per dimension are :math:`-\text{nats} / (D \log 2)` for D observed scalar variables. Those of continuous sites
+    are of a density and may be negative. For data of L levels that were dequantised and scaled to [0, 1],
+    :math:`\log_2 L` bits per continuous dimension turn the density into a bound on the probability of the levels: pass
+    `quantization=256` for 8-bit images. `nats` stay those of the density.
+
+    Args:
+        trainer: a `ppgen.Trainer` after `init`.
+        parameters: unconstrained parameters by name, as in its state.
+        arrays: data by name.
+        particles: importance samples K per row, where they are needed.
+        batch_size: rows computed at once, at most. Particles are divided so that memory stays bounded.
+        seed: seed of the importance samples.
+        khat: compute the PSIS k-hat of the weights (of 500 rows, where there are more).
+        quantization: levels L of dequantised data.
+
+    Raises:
+        DataError: data that do not belong to the programs.
+        NoLikelihoodError: latent sites that can neither be summed out nor weighed by a guide.
+
+    Example:
+        >>> import numpy as np, ppgen
+        >>> from ppgen import dist, param, plate, sample
+        >>> def model(rows):
+        ...     loc = param("loc", 0.0)
+        ...     with plate("data", rows):
+        ...         sample("x", dist.Normal(loc, 1.0))
+        >>> trainer = ppgen.Trainer(model, algorithm=ppgen.MaximumLikelihood())
+        >>> data = {"x": np.array([-1.0, 1.0], np.float32)}
+        >>> state = trainer.init(data)
+        >>> evaluate(trainer, state.parameters, data)
+        -1.4189 ± 0.0000 nats per row (2 rows), 2.0471 bits per dimension
+        exact: all sites observed
+    """
+    positive("particles", particles, "evaluate")
+    if batch_size is not None:
+        positive("batch_size", batch_size, "evaluate")
+    arrays = prepare(trainer, arrays)
+    about = _about(trainer, arrays, quantization)
+    if not trainer.plan.model.latent(arrays) or is_enumerated(trainer):
+        return _exact(trainer, parameters, arrays, batch_size, about)
+    needs_guide(trainer)
+    rows_apart(trainer)
+
+    chunks = Chunks(trainer, parameters, arrays, particles, batch_size or ROWS, seed)
+    chosen = _rows_for_khat(chunks.rows, particles, seed) if khat else np.zeros(0, int)
+    per_row, ess, tails = np.empty(chunks.rows), np.empty(chunks.rows), []
+    for chunk in range(len(chunks)):
+        rows, running, kept = chunks.slice(chunk), Running(), []
+        mine = chosen[(chosen >= rows.start) & (chosen < rows.stop)] - rows.start
+        for local, _, _ in chunks.draws(chunk):
+            running.add(local)
+            kept.append(local[:, mine].astype(np.float32))
+        per_row[rows], ess[rows] = running.log_mean, running.ess
+        if mine.size:
+            tails.append(psis_khat(np.concatenate(kept)))
+    if khat and len(chosen) < chunks.rows:
+        about["note"] = _join(about["note"], f"k-hat of {len(chosen)} rows chosen at random")
+    kind, estimator = "lower bound", "importance sampling from the guide"
+    if has_global(trainer):
+        model, kind, estimator = trainer.plan.model, "estimate", "posterior predictive under the guide"
+        if any(model.is_local(site) for site in model.latent(arrays)):
+            estimator += ", importance sampling of local sites"
+    return Evaluation.of_rows(
+        per_row, kind=kind, estimator=estimator, particles=particles,
+        khat=np.concatenate(tails) if tails else None, ess=float(ess.mean()), **about,
+    )  # fmt: skip
+
+
+def evidence(
+    trainer: Any,
+    parameters: Mapping[str, Any],
+    arrays: Mapping[str, Any],
+    *,
+    particles: int = 1000,
+    seed: int = 0,
+    quantization: int | None = None,
+) -> Evaluation:
+    r"""Log-probability of all rows together, with global latent sites integrated out; `nats` are per row.
+
+    .. math:: \log \frac1K \sum_k \frac{p(w_k) \prod_i p(x_i, z_{ik} | w_k)}{q(w_k) \prod_i q(z_{ik} | x_i, w_k)}
+
+    In expectation a lower bound. It judges the fit on the data it was made of, where the guide stands for the
+    posterior of just these rows; `evaluate` judges predictions. Each chunk of particles sees all rows at once.
+
+    Args:
+        trainer: a `ppgen.Trainer` after `init`.
+        parameters: unconstrained parameters by name.
+        arrays: the data by name.
+        particles: importance samples K of everything latent.
+        seed: seed of the importance samples.
+        quantization: levels of dequantised data, see `evaluate`.
+
+    Returns:
+        An evaluation without `per_row` and `stderr`; its `total` is the log-probability of the data. Without global
+        sites it is the sum of what `evaluate` finds for each row.
+
+    Raises:
+        DataError: data that do not belong to the programs.
+        NoLikelihoodError: latent sites that can neither be summed out nor weighed by a guide.
+    """
+    positive("particles", particles, "evidence")
+    arrays = prepare(trainer, arrays)
+    about = _about(trainer, arrays, quantization)
+    if not trainer.plan.model.latent(arrays) or is_enumerated(trainer):
+        found = _exact(trainer, parameters, arrays, None, about)
+        return replace(found, per_row=None, stderr=float("nan"))
+    needs_guide(trainer)
+    guide = trainer.plan.programs["guide"]
+    if all(guide.is_local(site) for site in guide.latent()):
+        found = evaluate(
+            trainer, parameters, arrays, particles=particles, seed=seed, quantization=quantization, khat=False
+        )
+        return replace(found, per_row=None, stderr=float("nan"))
+
+    chunks = Chunks(trainer, parameters, arrays, particles, None, seed)
+    log_weights = np.concatenate([local.sum(1) + shared for local, shared, _ in chunks.draws(0)])
+    running = Running()
+    running.add(log_weights)
+    return Evaluation.of_total(
+        running.log_mean, rows=chunks.rows, kind="lower bound", estimator="importance sampling of all rows together",
+        particles=particles, khat=psis_khat(log_weights[:, None]), ess=float(running.ess), **about,
+    )  # fmt: skip
+
+
+def _exact(
+    trainer: Any, parameters: Mapping[str, Any], arrays: Mapping[str, np.ndarray], batch_size: int | None, about: dict
+) -> Evaluation:
+    """No latent sites, or few and discrete ones."""
+    table = Table(trainer, parameters, arrays, batch_size)
+    latent = trainer.plan.model.latent(arrays)
+    estimator = "enumeration of the latent sites" if latent else "all sites observed"
+    if not has_global(trainer):
+        return Evaluation.of_rows(table.given_global[0], kind="exact", estimator=estimator, **about)
+    total = np.logaddexp.reduce(table.shared + table.given_global.sum(1))
+    about["note"] = _join(about["note"], "global sites are summed out under their prior, for all rows together")
+    return Evaluation.of_total(total, rows=table.local.shape[1], kind="exact", estimator=estimator, **about)
+
+
+def _about(trainer: Any, arrays: Mapping[str, np.ndarray], quantization: int | None) -> dict[str, Any]:
+    """What every evaluation of these data says: dimensions, the bits of quantisation, a caveat."""
+    model = trainer.plan.model
+    extra = 0.0
+    if quantization is not None:
+        positive("quantization", quantization, "evaluate")
+        continuous = dimensions(model, arrays, continuous_only=True)
+        if not continuous:
+            raise ValueError(
+                "expected quantization only for continuous observed sites, whose data were dequantised; every observed "
+                "site is discrete, so bits per dimension are exact without it. Leave it out."
+            )
+        extra = continuous * float(np.log2(quantization))
+    return {"dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": caveat(trainer)}
+
+
+def _rows_for_khat(rows: int, particles: int, seed: int) -> np.ndarray:
+    """Rows whose weights are kept, chosen by the seed."""
+    most = max(1, min(KHAT_ROWS, KHAT_WEIGHTS // particles))
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def _join(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)

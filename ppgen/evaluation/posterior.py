@@ -1,0 +1,182 @@
+"""Draws of the latent sites, laid out as ArviZ expects them."""
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ppgen.backends.program import Program, Site
+from ppgen.errors import NoLikelihoodError
+from ppgen.evaluation.enumerated import Table
+from ppgen.evaluation.inputs import has_global, is_enumerated, needs_guide, prepare
+from ppgen.evaluation.weights import Chunks
+from ppgen.inference.algorithm import positive
+
+if TYPE_CHECKING:  # 0.2 seconds that an import of ppgen can do without
+    import xarray as xr
+
+_Variable = tuple[tuple[str, ...], np.ndarray]  # names of dimensions, values
+
+
+def posterior(
+    trainer: Any,
+    parameters: Mapping[str, Any],
+    arrays: Mapping[str, Any],
+    draws: int = 500,
+    seed: int = 0,
+    chains: int = 1,
+) -> "xr.DataTree":
+    """Draws of the latent sites given data: from the guide, or exactly where the latent sites can be summed out.
+
+    Groups, in ArviZ's schema:
+
+    - `posterior`: each latent site, dimensions (chain, draw, rows, inner plates, `<site>_dim_0`, ...); global sites
+      have no rows. The rows' dimension is called like their plate ("data").
+    - `sample_stats`: `log_weight` = log p(x, z) - log q(z | x), for (chain, draw, rows), or (chain, draw) where some
+      latent site is global and all rows share a weight. Exact draws have the constant weight log p(x).
+    - `observed_data`: the observed sites; `constant_data`: other arrays, such as covariates.
+
+    Args:
+        trainer: a `ppgen.Trainer` after `init`.
+        parameters: unconstrained parameters by name, as in its state.
+        arrays: data by name.
+        draws: draws per chain; they are independent.
+        seed: seed of the draws.
+        chains: number of chains, which ArviZ compares.
+
+    Raises:
+        DataError: data that do not belong to the programs.
+        NoLikelihoodError: nothing is latent, or nothing is known about what is.
+
+    Example:
+        >>> import arviz as az, numpy as np, ppgen
+        >>> from ppgen import dist, plate, sample
+        >>> def model(rows):
+        ...     with plate("data", rows):
+        ...         z = sample("z", dist.Bernoulli(0.5))
+        ...         sample("x", dist.Normal(ppgen.param("loc", 3.0) * z, 1.0))
+        >>> trainer = ppgen.Trainer(model, algorithm=ppgen.MaximumLikelihood())
+        >>> data = {"x": np.array([0.0, 3.0], np.float32)}
+        >>> tree = posterior(trainer, trainer.init(data).parameters, data, draws=1000)
+        >>> tree["posterior"]["z"].sizes
+        Frozen({'chain': 1, 'draw': 1000, 'data': 2})
+    """
+    positive("draws", draws, "posterior")
+    positive("chains", chains, "posterior")
+    arrays = prepare(trainer, arrays)
+    model: Program = trainer.plan.model
+    latent = model.latent(arrays)
+    if not latent:
+        raise NoLikelihoodError(
+            f"the model has no latent sites given {sorted(arrays)}, so there is no posterior. fit.sample draws from "
+            "the model, and fit.params holds its parameters."
+        )
+    if is_enumerated(trainer):
+        values, log_weight = _exact(trainer, parameters, arrays, chains * draws, seed)
+    else:
+        needs_guide(trainer)
+        values, log_weight = _guided(trainer, parameters, arrays, chains * draws, seed)
+
+    names = _Names(model, {*model.sites, *arrays})
+    weight = ("chain", "draw", names.rows) if log_weight.ndim == 2 else ("chain", "draw")
+    groups: dict[str, dict[str, _Variable]] = {
+        "posterior": {s.name: (("chain", "draw", *names.of(s)), _split(values[s.name], chains)) for s in latent},
+        "sample_stats": {"log_weight": (weight, _split(log_weight, chains))},
+        "observed_data": {},
+        "constant_data": {},
+    }
+    observes = {entry: site for site, entry in model.observes.items()}
+    for entry, array in arrays.items():
+        name = observes.get(entry, entry)
+        if entry in model.sites:
+            groups["observed_data"][name] = names.of(model.sites[entry]), _rows_first(array, model, model.sites[entry])
+        else:
+            group = "observed_data" if entry in observes else "constant_data"
+            groups[group][name] = (names.rows, *names.events(name, array.ndim - 1)), array
+    attrs = {
+        "inference_library": "ppgen", "inference_library_version": _version(), "algorithm": repr(trainer.algorithm),
+        "backend": trainer.backend.name, "seed": seed,
+    }  # fmt: skip
+    return _tree({group: variables for group, variables in groups.items() if variables}, attrs)
+
+
+def _guided(
+    trainer: Any, parameters: Any, arrays: Any, draws: int, seed: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Draws from the guide and their log weights: sites with rows first, [draws, rows] or [draws]."""
+    guide, latent = trainer.plan.programs["guide"], trainer.plan.model.latent(arrays)
+    parts: list[dict[str, np.ndarray]] = []
+    weights: list[np.ndarray] = []
+    together = any(not guide.is_local(site) for site in guide.latent())
+    for local, shared, drawn in Chunks(trainer, parameters, arrays, draws, None, seed).draws(0, values=True):
+        parts.append({s.name: _rows_first(drawn[s.name], guide, guide.sites[s.name], 1) for s in latent})
+        weights.append(local.sum(1) + shared if together else local)
+    return {s.name: np.concatenate([part[s.name] for part in parts]) for s in latent}, np.concatenate(weights)
+
+
+def _exact(
+    trainer: Any, parameters: Any, arrays: Any, draws: int, seed: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Draws from the enumerated posterior, whose weights are all p(x)."""
+    model = trainer.plan.model
+    table = Table(trainer, parameters, arrays)
+    shared, local = table.draw(draws, np.random.default_rng(seed))
+    values = {}
+    for site in model.latent(arrays):
+        value = _rows_first(table.values[site.name], model, site, 1)
+        values[site.name] = value[:, 0][local] if model.is_local(site) else value[shared]
+    if has_global(trainer):
+        total = np.logaddexp.reduce(table.shared + table.given_global.sum(1))
+        return values, np.full(draws, total)
+    return values, np.tile(table.given_global, (draws, 1))
+
+
+def _rows_first(value: np.ndarray, program: Program, site: Site, start: int = 0) -> np.ndarray:
+    """Move the axis of rows in front of the inner plates; `start` axes come before the site's own."""
+    if not program.is_local(site):
+        return value
+    axis = start + len(site.batch_shape) + site.plates[program.rows_plate][0]
+    return np.moveaxis(value, axis, start)
+
+
+def _split(value: np.ndarray, chains: int) -> np.ndarray:
+    return value.reshape(chains, -1, *value.shape[1:])
+
+
+class _Names:
+    """Names of dimensions."""
+
+    def __init__(self, program: Program, taken: set[str]) -> None:
+        self.program = program
+        self.rows = program.rows_plate if program.rows_plate not in taken else f"{program.rows_plate}_row"
+
+    def of(self, site: Site) -> tuple[str, ...]:
+        """The dimensions of a site: rows, inner plates, event axes."""
+        plates = {dim: name for name, (dim, _) in site.plates.items()}
+        axes = [plates.get(dim, f"{site.name}_axis_{-dim}") for dim in range(-len(site.batch_shape), 0)]
+        inner = [name for name in axes if name != self.program.rows_plate]
+        rows = [self.rows] * self.program.is_local(site)
+        return (*rows, *inner, *self.events(site.name, len(site.event_shape)))
+
+    def events(self, name: str, count: int) -> tuple[str, ...]:
+        """The event axes of a variable."""
+        return tuple(f"{name}_dim_{i}" for i in range(count))
+
+
+def _tree(groups: Mapping[str, Mapping[str, _Variable]], attrs: Mapping[str, Any]) -> "xr.DataTree":
+    """A tree with one dataset a group, whose dimensions all count from 0."""
+    import xarray as xr
+
+    datasets = {"/": xr.Dataset(attrs=attrs)}
+    for group, variables in groups.items():
+        sizes = {dim: size for dims, value in variables.values() for dim, size in zip(dims, value.shape, strict=True)}
+        datasets[group] = xr.Dataset(variables, {dim: np.arange(size) for dim, size in sizes.items()}, attrs)
+    return xr.DataTree.from_dict(datasets)
+
+
+def _version() -> str:
+    try:
+        return version("ppgen")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,120 @@
+"""`Evaluation`: a log-likelihood together with what kind of number it is."""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+KINDS = ("exact", "lower bound", "upper bound", "estimate")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation:
+    """How probable data are under a model, and how far to trust the number.
+
+    Attributes:
+        nats: mean log-likelihood per row, in nats; higher is better.
+        stderr: standard error of that mean over rows; nan where there is one number only.
+        bits_per_dim: the same in bits per observed scalar variable; lower is better. Of continuous sites this is a
+            density's unless `quantization` was given (see `evaluate`). A lower bound on nats is an upper bound here.
+        kind: what `nats` is of the truth: "exact", "lower bound" (in expectation), "upper bound" or "estimate".
+        estimator: how it was computed, in words.
+        rows: number of rows.
+        dimensions: observed scalar variables per row.
+        particles: importance samples per row; None where none were needed.
+        per_row: log-likelihood of each row [rows]; None where only the rows together have one.
+        khat: PSIS k-hat of the importance weights: [rows], or [1] of weights for the whole data; None without weights.
+        ess: mean effective sample size per row, of `particles`.
+        note: anything a reader must know.
+
+    Example:
+        >>> import numpy as np
+        >>> Evaluation.of_rows(np.array([-1.0, -2.0, -3.0]), dimensions=1, kind="exact", estimator="all sites observed")
+        -2.0000 ± 0.5774 nats per row (3 rows), 2.8854 bits per dimension
+        exact: all sites observed
+    """
+
+    nats: float
+    stderr: float
+    bits_per_dim: float
+    kind: str
+    estimator: str
+    rows: int
+    dimensions: int
+    particles: int | None = None
+    per_row: np.ndarray | None = None
+    khat: np.ndarray | None = None
+    ess: float | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"expected kind to be one of {KINDS}; got {self.kind!r}.")
+
+    @classmethod
+    def of_rows(
+        cls, per_row: np.ndarray, *, dimensions: int, quantization_bits: float = 0.0, **rest: Any
+    ) -> "Evaluation":
+        """Mean and standard error of the rows' log-likelihoods; `quantization_bits` are added per row."""
+        per_row = np.asarray(per_row, np.float64)
+        with np.errstate(invalid="ignore"):  # a row of probability 0 has no standard error
+            nats = float(per_row.mean())
+            spread = float(per_row.std(ddof=1)) if len(per_row) > 1 else math.nan
+        return cls(
+            nats, spread / math.sqrt(len(per_row)), bits(nats, dimensions, quantization_bits),
+            rows=len(per_row), dimensions=dimensions, per_row=per_row, **rest,
+        )  # fmt: skip
+
+    @classmethod
+    def of_total(
+        cls, total: float, *, rows: int, dimensions: int, quantization_bits: float = 0.0, **rest: Any
+    ) -> "Evaluation":
+        """One log-likelihood of all rows together."""
+        nats = float(total) / rows
+        per_dim = bits(nats, dimensions, quantization_bits)
+        return cls(nats, math.nan, per_dim, rows=rows, dimensions=dimensions, **rest)
+
+    @property
+    def total(self) -> float:
+        """Log-likelihood of all rows, in nats."""
+        return self.nats * self.rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain Python values that JSON can hold; numbers that are not finite become strings."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+    def __repr__(self) -> str:
+        error = "" if math.isnan(self.stderr) else f" ± {self.stderr:.4f}"
+        lines = [
+            f"{self.nats:.4f}{error} nats per row ({self.rows} row{'s' * (self.rows != 1)}), "
+            f"{self.bits_per_dim:.4f} bits per dimension",
+            f"{self.kind}: {self.estimator}" + (f", {self.particles} particles" if self.particles else ""),
+        ]
+        if self.ess is not None:
+            lines.append(f"effective sample size {self.ess:.1f} of {self.particles}")
+        if self.khat is not None:
+            ranked = np.sort(self.khat)  # infinities have no mean, so the median is one of them
+            median, worst = float(ranked[(len(ranked) - 1) // 2]), float(ranked[-1])
+            lines.append(f"PSIS k-hat: median {median:.2f} ({trust(median)}), worst {worst:.2f} ({trust(worst)})")
+        return "\n".join([*lines, *([self.note] if self.note else [])])
+
+
+def bits(nats: float, dimensions: int, quantization_bits: float = 0.0) -> float:
+    """Bits per dimension: (-nats / log 2 + bits that quantisation adds per row) / dimensions."""
+    return (-nats / math.log(2) + quantization_bits) / dimensions
+
+
+def trust(khat: float) -> str:
+    """How far to trust importance weights with this k-hat (Vehtari et al., 2024)."""
+    if khat < 0.5:
+        return "good"
+    return "ok" if khat < 0.7 else "unreliable"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_plain(v) for v in value.tolist()]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else str(float(value))
+    return value

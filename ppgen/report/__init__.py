@@ -1,0 +1,1 @@
+"""Reports: tables, pictures, and the demo that makes them."""
