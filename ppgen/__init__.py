@@ -1,6 +1,6 @@
 """ppgen: deep generative models as programs, learned by swappable algorithms on NumPyro or Pyro."""
 
-from ppgen import data, evaluation, models, nn, ops
+from ppgen import backends, data, evaluation, models, nn, ops
 from ppgen.evaluation import Evaluation
 from ppgen.inference import (
     ELBO,

@@ -10,7 +10,13 @@ class ProgramError(PpgenError):
 
 
 class DataError(PpgenError):
-    """Data that do not fit the program: shape, type, support, NaN, a missing or misspelt name."""
+    """Data that do not fit the program: shape, type, support, NaN, a missing or misspelt name.
+
+    Attributes:
+        fit: the `Fit` so far, where a batch of a stream was at fault after the first (set by `ppgen.fit`).
+    """
+
+    fit = None
 
 
 class IllegalPairing(PpgenError):

@@ -128,7 +128,8 @@ class Joint:
             density: compute the log density of the dream too.
         """
         program = self.program
-        keep = {k: v for k, v in batch.items() if k in program.arguments and k not in program.sites}
+        observed = program.observes.values()  # a native program takes their shapes from these arguments
+        keep = {k: v for k, v in batch.items() if k in program.arguments and (k not in program.sites or k in observed)}
         given = Batch(keep, rows=batch.rows)
         outcome = self._run(given, Ask(fresh=True, density=density, emit=frozenset(emit)), particles)
         for (

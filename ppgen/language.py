@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import backends, ops
-from ppgen.errors import ProgramError
+from ppgen.errors import PpgenError, ProgramError
 
 CONSTRAINTS = ("real", "positive", "unit_interval", "simplex", "lower_cholesky")
 
@@ -34,7 +34,12 @@ def sample(name: str, fn: Any) -> ops.Array:
         ...     with plate("data", rows):
         ...         sample("x", dist.Normal(0.0, 1.0))
     """
-    return _running("sample").backend.sample(name, fn, {ops.active().backend.MARK: True})
+    try:
+        return _running("sample").backend.sample(name, fn, {ops.active().backend.MARK: True})
+    except Exception as error:
+        if not isinstance(error, PpgenError):
+            error.add_note(f"(at site {name!r})")
+        raise
 
 
 def plate(name: str, size: int, dim: int | None = None) -> Any:
@@ -113,7 +118,7 @@ class _Distributions:
         "Bernoulli", "Beta", "BetaBinomial", "Binomial", "Categorical", "Cauchy", "Chi2", "Delta", "Dirichlet",
         "Exponential", "Gamma", "Geometric", "Gumbel", "HalfCauchy", "HalfNormal", "InverseGamma", "LKJCholesky",
         "Laplace", "LogNormal", "LowRankMultivariateNormal", "MixtureSameFamily", "Multinomial",
-        "MultivariateNormal", "Normal", "OneHotCategorical", "Pareto", "Poisson", "RelaxedBernoulli", "StudentT",
+        "MultivariateNormal", "Normal", "Pareto", "Poisson", "RelaxedBernoulli", "StudentT",
         "Uniform", "VonMises", "Weibull", "ZeroInflatedPoisson",
     )  # fmt: skip
 

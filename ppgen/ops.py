@@ -87,7 +87,7 @@ def softplus(x: Array) -> Array:
 def leaky_relu(x: Array) -> Array:
     """X where positive, 0.2 x elsewhere: the usual choice in critics."""
     torch = _torch(x)
-    return jax.nn.leaky_relu(x, 0.2) if torch is None else torch.nn.functional.leaky_relu(x, 0.2)
+    return jnp.where(x > 0, x, 0.2 * x) if torch is None else torch.nn.functional.leaky_relu(x, 0.2)
 
 
 def elu(x: Array) -> Array:

@@ -14,7 +14,7 @@ def torch_module(run: Recorder, name: str, net: Any) -> Callable[..., Any]:
     if not isinstance(net, torch.nn.Module):
         raise _unknown(name, net, "a torch.nn.Module")
     values = {
-        path: run.parameter(f"{name}.{path}", lambda rng, p=p: p.detach().clone())
+        path: run.parameter(f"{name}.{path}", lambda rng, p=p: p.detach().clone(), source=net)
         for path, p in net.named_parameters()
     }
     return lambda *args, **kwargs: torch.func.functional_call(net, values, args, kwargs)
@@ -22,10 +22,10 @@ def torch_module(run: Recorder, name: str, net: Any) -> Callable[..., Any]:
 
 def jax_module(run: Recorder, name: str, net: Any) -> Callable[..., Any]:
     """A flax (linen) or equinox module as a function of its inputs, with its parameters as `name.path`."""
-    library = type(net).__mro__[-2].__module__.split(".")[0]
-    if library == "flax" and hasattr(net, "init"):
+    libraries = {base.__module__.split(".")[0] for base in type(net).__mro__}
+    if "flax" in libraries and hasattr(net, "init"):
         return _flax(run, name, net)
-    if library == "equinox":
+    if "equinox" in libraries:
         return _equinox(run, name, net)
     raise _unknown(name, net, "a flax.linen or equinox module")
 
@@ -43,7 +43,7 @@ def _flax(run: Recorder, name: str, net: Any) -> Callable[..., Any]:
             with jax.ensure_compile_time_eval():
                 inputs = jax.tree.map(lambda x: jax.numpy.zeros(x.shape, x.dtype), args)
                 made = traverse_util.flatten_dict(net.init(key, *inputs, **kwargs)["params"], sep=".")
-        values = {path: run.parameter(f"{name}.{path}", lambda rng, p=p: p) for path, p in made.items()}
+        values = {path: run.parameter(f"{name}.{path}", lambda rng, p=p: p, source=net) for path, p in made.items()}
         return net.apply({"params": traverse_util.unflatten_dict(values, sep=".")}, *args, **kwargs)
 
     return apply
@@ -55,9 +55,9 @@ def _equinox(run: Recorder, name: str, net: Any) -> Callable[..., Any]:
 
     arrays, rest = equinox.partition(net, equinox.is_inexact_array)
     leaves, tree = jax.tree_util.tree_flatten_with_path(arrays)
+    names = [f"{name}.{jax.tree_util.keystr(path, simple=True, separator='.')}" for path, _ in leaves]
     values = [
-        run.parameter(f"{name}.{jax.tree_util.keystr(path, simple=True, separator='.')}", lambda rng, p=p: p)
-        for path, p in leaves
+        run.parameter(full, lambda rng, p=p: p, source=net) for full, (_, p) in zip(names, leaves, strict=True)
     ]
     return equinox.combine(jax.tree_util.tree_unflatten(tree, values), rest)
 

@@ -1,6 +1,6 @@
 """NumPyro on JAX: programs run under `vmap` over particles, training inside one compiled loop."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -58,6 +58,9 @@ class _Sites(Messenger):
             self.recorder.before(msg)
         elif msg["type"] == "param":
             self.recorder.native_parameter(msg)
+        elif msg["type"] == "plate":
+            size, subsample_size = msg["args"]
+            self.recorder.whole_plate(msg["name"], size, subsample_size or size)
         elif msg["type"] == "control_flow":
             raise ProgramError(
                 f"the {self.recorder.program.role} uses numpyro's scan or cond; expected plain sample sites. "
@@ -91,7 +94,10 @@ class _Recorder(Recorder):
             value = jax.tree.map(jnp.asarray, value)
             return value if constraint is None else self.backend.unconstrain(constraint, value)
 
-        msg["value"] = self.parameter(name, make, constraint)
+        msg["value"] = self.parameter(name, None if msg["args"] == (None,) else make, constraint)
+
+    def shape(self, raw: Any) -> Any:
+        return jax.tree.map(jnp.shape, raw)
 
     def reparameterised(self, fn: Any) -> bool:
         return bool(fn.has_rsample)
@@ -139,6 +145,11 @@ class Backend:
     MARK = _MARK
 
     def __init__(self) -> None:
+        if jax.lib.__version__ == "0.10.2" and jax.default_backend() == "cpu":
+            raise ImportError(
+                "jaxlib 0.10.2 computes wrong sums on CPUs without a word (fused multiply and reduce beyond 32768 "
+                "elements). Install another one: pip install 'jax!=0.10.2' 'jaxlib!=0.10.2'."
+            )
         self.backend = self
 
     # primitives ----------------------------------------------------------------------------------------------
@@ -162,7 +173,8 @@ class Backend:
         return modules.jax_module(run, name, net)
 
     def same_network(self, a: Any, b: Any) -> bool:
-        return type(a) is type(b) and repr(a) == repr(b)
+        described = hasattr(a, "specs") or hasattr(a, "init")  # ppgen.nn or flax; an equinox module holds its arrays
+        return described and type(a) is type(b) and repr(a) == repr(b)
 
     # constraints ---------------------------------------------------------------------------------------------
 
@@ -221,6 +233,10 @@ class Backend:
     def without_gradients(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         return jax.jit(fn)
 
+    def unchecked(self) -> Any:
+        """A context with NumPyro's argument checks off."""
+        return numpyro.validation_enabled(False)
+
     def all_finite(self, parameters: Any) -> bool:
         """True when no parameter is NaN or infinite."""
         return bool(_finite(parameters))
@@ -277,7 +293,7 @@ class Backend:
     ) -> tuple[Outcome, _Recorder]:
         recorder = _Recorder(program, parameters, values, ask, create=create, against=against)
         with ops.activate(recorder), handlers.seed(rng_seed=key), _Sites(recorder, on_shapes=on_shapes):
-            returned = program.call(values, rows)
+            returned = recorder.returned = program.call(values, rows)
         return recorder.outcome(returned), recorder
 
     def run(
@@ -325,6 +341,7 @@ class Backend:
         Programs written in ppgen's language are traced on shapes alone; native ones on the arrays themselves.
         """
         arrays = {name: jnp.asarray(value) for name, value in values.items()}
+        key = self.fold_in(key, create.seed)
 
         def look(arrays: Mapping[str, Any], on_shapes: bool) -> _Recorder:
             return self._one(program, {}, key, arrays, rows, Ask(), create=create, on_shapes=on_shapes)[1]
@@ -335,6 +352,11 @@ class Backend:
         except _Native:
             seen = [look(arrays, on_shapes=False)]
         return seen[0]
+
+    def settle(
+        self, programs: Iterable[Program], parameters: Mapping[str, Any], values: Mapping[str, Any], rows: int
+    ) -> None:
+        """Nothing is left to settle: `vmap` runs any program for many particles. See the Pyro backend."""
 
     # training ------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.backends.support import Support
+from ppgen.backends.support import Support, describe
 from ppgen.errors import DataError, ProgramError
 
 
@@ -55,6 +55,18 @@ class Parameter:
     constraint: Any = None
     source: Any = None
 
+    @property
+    def support(self) -> Support:
+        """The values it can take."""
+        return Support("real") if self.constraint is None else describe(self.constraint)
+
+    def agrees(self, other: "Parameter") -> bool:
+        """True when both have one shape and take the same values."""
+        return self.shape == other.shape and self.support.same(other.support)
+
+    def __str__(self) -> str:
+        return f"shape {self.shape} in {self.support}"
+
 
 @dataclass
 class Program:
@@ -73,6 +85,7 @@ class Program:
     nesting: int = 1
     vectorises: bool = True
     observes: dict[str, str] = field(default_factory=dict)  # native: observed site -> argument it observes
+    idle: frozenset[str] = frozenset()  # native: parameters that it registers but does not use
     borrow_arguments: tuple[str, ...] = ()  # for fn(*args, **kwargs): the model's names
 
     def __post_init__(self) -> None:
@@ -81,7 +94,7 @@ class Program:
                 f"expected the {self.role} to be a function with sample statements; got {self.fn!r}."
             )
         try:
-            found = inspect.signature(self.fn).parameters.values()
+            found = inspect.signature(getattr(self.fn, "forward", self.fn)).parameters.values()
         except (TypeError, ValueError):
             found = ()
         named = [p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]

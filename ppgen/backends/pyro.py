@@ -3,7 +3,9 @@
 import contextlib
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +21,7 @@ from ppgen import ops
 from ppgen.backends import modules
 from ppgen.backends.program import Ask, Outcome, Program, check_names
 from ppgen.backends.recorder import _MARK, Recorder
+from ppgen.errors import ProgramError
 
 
 class _Sites(Messenger):
@@ -33,7 +36,9 @@ class _Sites(Messenger):
             self.recorder.before(msg)
 
     def _pyro_post_sample(self, msg: Any) -> None:
-        if not isinstance(msg["fn"], _Subsample):
+        if isinstance(msg["fn"], _Subsample):
+            self.recorder.whole_plate(msg["name"], msg["fn"].size, len(msg["value"]))
+        else:
             self.recorder.after(msg)
 
     def _pyro_param(self, msg: Any) -> None:
@@ -50,22 +55,44 @@ class _Recorder(Recorder):
 
     def native_parameter(self, msg: Any) -> None:
         """Answer a `pyro.param`: from the fit's own parameters, never from Pyro's global store."""
-        name, constraint = msg["name"], msg["kwargs"].get("constraint", constraints.real)
+        name, msg["done"] = msg["name"], True
         self.program.native = True
-        source = msg["args"][1] if len(msg["args"]) > 1 else None
-        owner = source if isinstance(source, torch.nn.Parameter) else None
-        if constraint is constraints.real:
-            constraint = None
+        make, constraint, owner = self.origin(msg)
+        known = (self.found if self.create else self.program.parameters).get(name)
+        if known is not None and owner is not known.source:
+            if None not in (owner, known.source):
+                raise ProgramError(
+                    f"the {self.program.role} has two torch parameters under the name {name!r}; expected one. Build each "
+                    "network once, outside the program, and give each its own name."
+                )
+            owner = None
+        if owner is not None and name not in self.parameters and known is None and not owner.requires_grad:
+            msg["value"] = owner  # a layer that is to stay as it is
+            return
+        value = self.parameter(name, make, constraint, owner)
+        if owner is not None:  # the module computes with its own tensor: lend it ours
+            value = self.backend.lend(owner, self.parameters.get(name, self.created.get(name)))
+            value = value if constraint is None else self.backend.constrain(constraint, value)
+        elif not isinstance(value, torch.nn.Parameter):
+            value.unconstrained = weakref.ref(self.parameters.get(name, self.created.get(name)))
+        msg["value"] = value
+
+    def origin(self, msg: Any) -> tuple[Any, Any, torch.nn.Parameter | None]:
+        """What makes a parameter's first (unconstrained) value, its constraint, and the tensor a module holds it in."""
+        name, store = msg["name"], pyro.get_param_store()
+        source, constraint = (*msg["args"], None)[1], msg["kwargs"]["constraint"]
+        if source is None and name in store._constraints:  # a PyroParam: its module has just put it there, unconstrained
+            owner, constraint = store._params[name], store._constraints[name]
+            return lambda _: owner.detach().clone(), _constrained(constraint), owner
+        constraint = _constrained(constraint)
+        owner = source if isinstance(source, torch.nn.Parameter) and constraint is None else None
 
         def make(_: np.random.Generator) -> torch.Tensor:
-            value = source() if callable(source) and not isinstance(source, torch.Tensor) else source
+            value = source if isinstance(source, torch.Tensor) else source()
             value = value.detach().clone()
             return value if constraint is None else self.backend.unconstrain(constraint, value)
 
-        value = self.parameter(name, make, constraint, owner)
-        if owner is not None:  # the module computes with its own tensor: lend it ours
-            value = self.backend.lend(owner, value)
-        msg["value"], msg["done"] = value, True
+        return None if source is None else make, constraint, owner
 
     def prepare(self, msg: Any) -> None:
         fn, k = msg["fn"], self.particles
@@ -147,6 +174,7 @@ class Backend:
     def __init__(self) -> None:
         self.backend = self
         self._lent: dict[torch.nn.Parameter, torch.Tensor] = {}
+        self._borrowing = 0
 
     # primitives ----------------------------------------------------------------------------------------------
 
@@ -174,7 +202,7 @@ class Backend:
         return modules.torch_module(run, name, net)
 
     def same_network(self, a: Any, b: Any) -> bool:
-        return type(a) is type(b) and repr(a) == repr(b)
+        return hasattr(a, "specs") and type(a) is type(b) and repr(a) == repr(b)  # a torch module holds its arrays
 
     # constraints ---------------------------------------------------------------------------------------------
 
@@ -238,15 +266,20 @@ class Backend:
         """`fn` with torch's argument checks off (preflight made them) and lent parameters given back after."""
 
         def eager(*args: Any) -> Any:
-            checks = torch.distributions.Distribution._validate_args
-            torch.distributions.Distribution.set_default_validate_args(False)
-            try:
+            with self.unchecked(), self.borrowing():
                 return fn(*args)
-            finally:
-                torch.distributions.Distribution.set_default_validate_args(checks)
-                self.give_back()
 
         return eager
+
+    @contextlib.contextmanager
+    def unchecked(self) -> Iterator[None]:
+        """Inside, torch checks no arguments."""
+        checks = torch.distributions.Distribution._validate_args
+        torch.distributions.Distribution.set_default_validate_args(False)
+        try:
+            yield
+        finally:
+            torch.distributions.Distribution.set_default_validate_args(checks)
 
     def without_gradients(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         return torch.no_grad()(self.compile(fn))
@@ -323,12 +356,18 @@ class Backend:
             owner.data = value.detach()
         return owner.requires_grad_(value.requires_grad)
 
-    def give_back(self) -> None:
-        """Let modules show their own numbers again."""
-        for owner, data in self._lent.items():
-            owner.data = data
-            owner.requires_grad_(True)
-        self._lent.clear()
+    @contextlib.contextmanager
+    def borrowing(self) -> Iterator[None]:
+        """After the outermost of these blocks (a whole step: gradients need them) modules show their own numbers again."""
+        self._borrowing += 1
+        try:
+            yield
+        finally:
+            self._borrowing -= 1
+            if not self._borrowing:
+                for owner, data in self._lent.items():
+                    owner.data = data
+                self._lent.clear()
 
     # running a program ---------------------------------------------------------------------------------------
 
@@ -348,8 +387,13 @@ class Backend:
         recorder = _Recorder(
             program, parameters, values, ask, create=create, against=against, particles=particles, drawn=drawn
         )
-        with ops.activate(recorder), _Sites(recorder):
-            return program.call(values, rows), recorder
+        with ops.activate(recorder), pyro.get_param_store().scope(), _Sites(recorder):
+            try:
+                recorder.returned = program.call(values, rows)
+            finally:
+                for owner in self._lent:  # frozen or not while it ran
+                    owner.requires_grad_(True)
+        return recorder.returned, recorder
 
     def run(
         self,
@@ -368,7 +412,7 @@ class Backend:
         One particle runs without a particle axis. Several run at once along an outermost axis, unless the program
         was found not to broadcast or takes drawn values as arguments: then it runs once per particle.
         """
-        with self.noise(key) if ask.draw else contextlib.nullcontext():
+        with self.noise(key) if ask.draw else contextlib.nullcontext(), self.borrowing():
             if particles > 1 and program.vectorises and not set(drawn) & set(program.arguments):
                 returned, recorder = self._once(
                     program,
@@ -384,17 +428,64 @@ class Backend:
             outcomes = []
             for k in range(particles):
                 values = {**fixed, **{name: value[k] for name, value in drawn.items()}}
+                alone = against if particles == 1 else {name: q[k] for name, q in (against or {}).items()}
                 returned, recorder = self._once(
-                    program, parameters, values, rows, ask, particles=None, against=against
+                    program, parameters, values, rows, ask, particles=None, against=alone
                 )
                 outcomes.append(recorder.outcome(returned, rows))
         return outcomes[0] if particles == 1 else _stack(outcomes)
 
     def inspect(self, program: Program, values: Any, rows: int | None, create: Any, key: int) -> _Recorder:
         """Run the program once to learn its sites and make its parameters."""
-        with self.noise(key), torch.no_grad():
-            tensors = {name: self.array(value) for name, value in values.items()}
-            return self._once(program, {}, tensors, rows, Ask(), particles=None, create=create)[1]
+        tensors = {name: self.array(value) for name, value in values.items()}
+        with self.noise(self.fold_in(key, create.seed)), self.borrowing():
+            recorder = self._once(program, {}, tensors, rows, Ask(), particles=None, create=create)[1]
+        program.idle = _idle(recorder)
+        return recorder
+
+    def settle(
+        self, programs: Iterable[Program], parameters: Mapping[str, Any], values: Mapping[str, Any], rows: int
+    ) -> None:
+        """Settle what needs all programs: whose parameters are whose, and whether particles can run at once.
+
+        A parameter that several programs register belongs to those that use it. Particles run at once if that gives
+        the numbers that one at a time gives, in every program; a program may reshape its latent values or multiply
+        them by a matrix in a way that knows of no particles.
+
+        Args:
+            programs: the inspected programs.
+            parameters: their initial parameters.
+            values: a batch on the host.
+            rows: its number of rows.
+        """
+        programs = list(programs)
+        used = {name for program in programs for name in program.parameters if name not in program.idle}
+        for program in programs:
+            program.parameters = {n: p for n, p in program.parameters.items() if n in used - program.idle or n not in used}
+        tensors = {name: self.array(value) for name, value in values.items()}
+        with torch.no_grad(), self.borrowing(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numbers decide
+            together = all(
+                self._broadcasts(program, parameters, tensors, rows) for program in programs if program.latent(values)
+            )
+        for program in programs:
+            program.vectorises = together
+
+    def _broadcasts(self, program: Program, parameters: Any, values: Any, rows: int) -> bool:
+        def log_densities(drawn: Any, draw: bool) -> Outcome:
+            return self.run(program, parameters, 0, values, drawn, rows, _SEVERAL, Ask(draw=draw))
+
+        try:
+            drawn = log_densities({}, True).values
+            program.vectorises, together = True, log_densities(drawn, False)
+            program.vectorises, alone = False, log_densities(drawn, False)
+        except Exception:  # shapes that do not fit, raised by the program itself
+            return False
+        return all(
+            torch.allclose(one, at_once, rtol=1e-4, atol=1e-4, equal_nan=True)
+            for terms, others in ((alone.local, together.local), (alone.shared, together.shared))
+            for one, at_once in zip(terms.values(), others.values(), strict=True)
+        )
 
     # training ------------------------------------------------------------------------------------------------
 
@@ -488,10 +579,26 @@ def metrics_finite(metrics: Mapping[str, torch.Tensor]) -> bool:
     return all(math.isfinite(float(m)) for m in metrics.values())
 
 
+_SEVERAL = 3  # particles of a trial
 _MASK = (1 << 64) - 1
 _WANT_TENSORS = frozenset(
     {"MultivariateNormal", "Dirichlet", "Categorical", "OneHotCategorical", "LowRankMultivariateNormal"}
 )
+
+
+def _idle(recorder: _Recorder) -> frozenset[str]:
+    """Parameters of modules that a program registers but that nothing it computes depends on."""
+    owners = {name: p.source for name, p in recorder.found.items() if isinstance(p.source, torch.nn.Parameter)}
+    terms = [*sum(recorder.local.values(), []), *sum(recorder.shared.values(), []), *recorder.values.values()]
+    outputs = [x.sum() for x in (*terms, recorder.returned) if isinstance(x, torch.Tensor) and x.requires_grad]
+    if not owners or not outputs:
+        return frozenset()
+    grads = torch.autograd.grad(sum(outputs), list(owners.values()), allow_unused=True)
+    return frozenset(name for name, grad in zip(owners, grads, strict=True) if grad is None)
+
+
+def _constrained(constraint: Any) -> Any:
+    return None if isinstance(constraint, type(constraints.real)) else constraint
 
 
 def _tensor(x: Any) -> Any:
@@ -508,4 +615,5 @@ def _stack(outcomes: list[Outcome]) -> Outcome:
     returned = outcomes[0].returned
     if returned is not None:
         returned = torch.cat([o.returned for o in outcomes])
-    return Outcome(joined("values"), joined("local"), joined("shared"), returned)
+    distributions = {name: [o.distributions[name] for o in outcomes] for name in outcomes[0].distributions}
+    return Outcome(joined("values"), joined("local"), joined("shared"), returned, distributions=distributions)

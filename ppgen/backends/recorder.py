@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ppgen.backends.program import Ask, Initialiser, Parameter, Program, Site
 from ppgen.backends.support import support_of
-from ppgen.errors import DataError, ProgramError
+from ppgen.errors import DataError, IllegalPairing, ProgramError
 
 _MARK = "_ppgen"  # in a message's `infer`: the site was written with ppgen.sample
 
@@ -53,16 +54,22 @@ class Recorder:
     def parameter(
         self,
         name: str,
-        make: Callable[[np.random.Generator], Any],
+        make: Callable[[np.random.Generator], Any] | None,
         constraint: Any = None,
         source: Any = None,
     ) -> Any:
-        """The value of a parameter; while inspecting, `make` makes a new one (unconstrained)."""
+        """The value of a parameter; while inspecting, `make` makes a new one (unconstrained).
+
+        Without `make`, a native program asks again for a parameter that it has made.
+        """
+        if make is None:
+            known = self.found.get(name) or self.program.parameters.get(name)
+            constraint = None if known is None else known.constraint
         if name in self.parameters:
             raw = self.parameters[name]
         elif name in self.created:
             raw = self.created[name]
-        elif self.create is None:
+        elif self.create is None or make is None:
             raise ProgramError(
                 f"the {self.program.role} asks for a parameter {name!r} that it did not have on the first batch; "
                 f"expected one of {sorted(self.parameters)}. Make the same parameters whatever the data."
@@ -73,17 +80,18 @@ class Recorder:
             self.keep(Parameter(name, self.shape(raw), constraint, source), make)
         return raw if constraint is None else self.backend.constrain(constraint, raw)
 
-    def keep(self, parameter: Parameter, make: Callable[[np.random.Generator], Any]) -> None:
+    def keep(self, parameter: Parameter, make: Callable[[np.random.Generator], Any] | None) -> None:
         """Enter a parameter in the table; one name that is used twice means one thing."""
         name, known = parameter.name, self.found.setdefault(parameter.name, parameter)
-        if known is parameter:
-            return
-        shape = self.shape(make(self.create.generator(name)))
-        if known.shape != shape or known.constraint != parameter.constraint:
+        if known is parameter or make is None or None not in (known.source, parameter.source):
+            return  # new; asked for again without an initial value; or of networks, which `register` compares
+        made, first = make(self.create.generator(name)), self.created[name]
+        parameter = replace(parameter, shape=self.shape(made))
+        same_start = self.program.native or np.array_equal(self.backend.numpy(made), self.backend.numpy(first))
+        if not (known.agrees(parameter) and same_start):
             raise ProgramError(
-                f"the {self.program.role} uses the parameter name {name!r} twice with different meanings: expected shape "
-                f"{known.shape} and constraint {known.constraint}; got shape {shape} and constraint "
-                f"{parameter.constraint}. Give each its own name."
+                f"the {self.program.role} uses the parameter name {name!r} with two meanings: expected {known}, as at its "
+                f"first use; got {parameter}{'' if same_start else ', starting elsewhere'}. Give each its own name."
             )
 
     def register(self, name: str, net: Any) -> None:
@@ -92,7 +100,7 @@ class Recorder:
         if known is not net and not self.backend.same_network(known, net):
             raise ProgramError(
                 f"the {self.program.role} uses the name {name!r} for two different networks:\n  {known!r}\n  {net!r}\n"
-                "Give each its own name; one network that is called twice keeps one name."
+                "Give each its own name; a network that is used twice is built once, outside the program."
             )
 
     # sites ---------------------------------------------------------------------------------------------------
@@ -109,13 +117,18 @@ class Recorder:
             )
         if self.is_factor(msg):
             return
-        if (
-            msg["is_observed"] and not self.ask.fresh
-        ):  # `obs=` in a native program; it follows from the arguments
+        natively = msg["is_observed"]  # by `obs=`, which follows from the arguments
+        if natively and not self.ask.fresh:
             if self.create is not None:
                 self.observations[name] = msg["value"]
-        elif name in self.given:
+        elif name in self.given and not natively:
             msg["value"], msg["is_observed"] = self.place(msg, self.given[name]), True
+        elif not self.ask.draw and infer.get("is_auxiliary"):
+            raise IllegalPairing(
+                f"the {self.program.role} goes by an auxiliary site {name!r}, which only its own draws have, so the density of "
+                "a dream cannot be computed; expected a guide of the model's latent sites alone. Write the guide out, or "
+                "learn it without a sleep phase."
+            )
         elif not self.ask.draw:
             raise DataError(
                 f"the {self.program.role} has a site {name!r} without a value; expected it among {sorted(self.given)}. "
@@ -150,7 +163,7 @@ class Recorder:
             divergence = self.divergence(self.against[name], fn)
             if divergence is not None:
                 return self.add("kl", msg, divergence)
-            self.add("kl", msg, self.backend.log_density(self.against[name], msg["value"]))
+            self.add("kl", msg, self.against[name].log_prob(msg["value"]))
         try:
             log_density = self.scaled_log_density(msg)
         except Exception as error:
@@ -180,6 +193,8 @@ class Recorder:
         kind = "factor" if self.is_factor(msg) else "auxiliary" if infer.get("is_auxiliary") else "sample"
         if self.is_native(msg):
             self.program.native = True
+        if msg["name"] in self.observations:
+            self.all_rows_at_once(msg)
         return Site(
             name=msg["name"],
             event_shape=tuple(fn.event_shape),
@@ -192,6 +207,24 @@ class Recorder:
             scaled=self.is_scaled(msg),
             has_mean=has_mean(fn),
         )
+
+    def all_rows_at_once(self, msg: dict[str, Any]) -> None:
+        """Pyro can also loop over a plate; looping over rows would take each row for all the data."""
+        loops = [frame.name for frame in msg["cond_indep_stack"] if frame.dim is None]
+        if loops and len(loops) == len(msg["cond_indep_stack"]):
+            raise ProgramError(
+                f"site {msg['name']!r} of the {self.program.role} is observed inside a loop over the plate {loops[0]!r}; "
+                f"expected all rows at once, in one site. Write `with plate({loops[0]!r}, rows):` in place of `for ... in`."
+            )
+
+    def whole_plate(self, name: str, size: int, subsample_size: int) -> None:
+        """A plate has all its rows: `fit` makes the minibatches and weighs them."""
+        if size != subsample_size:
+            raise ProgramError(
+                f"the {self.program.role} draws {subsample_size} of {size} rows in the plate {name!r}; expected a plate of the "
+                "rows it is given. ppgen does the scaling: take the plate's size from the data, plate(name, len(x)), and pass "
+                "batch_size to ppgen.fit."
+            )
 
     def is_native(self, msg: dict[str, Any]) -> bool:
         """True for a site that was not written with ppgen.sample."""

@@ -129,7 +129,7 @@ def device(trainer: Any, arrays: Mapping[str, np.ndarray], rows: slice, width: i
 def breadth(trainer: Any) -> int:
     """Scalar variables one row of the model has; a guess, from below, of how wide its layers are."""
     model = trainer.plan.model
-    return max(256, sum(atoms(site, model.rows_plate) for site in model.sites.values()))
+    return max(512, sum(atoms(site, model.rows_plate) for site in model.sites.values()))
 
 
 def even(total: int, most: int) -> int:

@@ -11,16 +11,22 @@ from ppgen.inference.wake_sleep import WakeSleep
 
 ALGORITHMS: tuple[Algorithm, ...] = (
     ELBO(),
+    ELBO(particles=2, gradient="stl"),
     ELBO(particles=2, gradient="score"),
+    ELBO(analytic_kl=True),
     IWAE(),
+    IWAE(gradient="stl"),
+    IWAE(gradient="dreg"),
     IWAE(gradient="vimco"),
     Renyi(),
     ReweightedWakeSleep(),
+    ReweightedWakeSleep(sleep_phase=True),
     WakeSleep(),
     MaximumLikelihood(),
-    GAN(critic="..."),
+    GAN(),
 )
-"""One of each, as error messages and tables list them. A new algorithm is added here."""
+"""One of each. Error messages choose from these, and the contract tests run each on every model and both backends:
+a new algorithm is added here."""
 
 __all__ = [
     "ALGORITHMS",

@@ -6,35 +6,45 @@ import math
 import numpy as np
 
 from ppgen import ops
+from ppgen.backends.program import Site
 from ppgen.inference.requirements import atoms
 from ppgen.joint import Batch, Joint
 
 
 def log_evidence(p: Joint, batch: Batch) -> ops.Array:
-    """Log p(x) = log sum_z p(x, z), exactly: [rows], or [1] for all rows together where a latent is global."""
-    return ops.logsumexp(log_joint(p, batch)[1], 0)
+    r"""log p(x), exactly: [rows], or [1] for all rows together where a latent site w is global.
 
-
-def log_joint(p: Joint, batch: Batch) -> tuple[Batch, ops.Array]:
-    """Every configuration of the latent sites, and log p(x, z) of each: [configurations, rows or 1]."""
+    .. math:: \log p(x) = \log \sum_w p(w) \prod_i \sum_{z_i} p(x_i, z_i | w)
+    """
     z = configurations(p, batch)
-    return z, p.pool(p.log_prob(batch | z), batch)
+    if not p.has_global(batch):
+        return ops.logsumexp(p.log_prob(batch | z), 0)
+    local, shared = p.terms(batch | z)
+    groups = math.prod(sizes(p, [site for site in p.program.latent(batch) if not p.program.is_local(site)]))
+    local = local.reshape(groups, -1, local.shape[-1])  # values of w, configurations of the local sites, rows
+    shared = shared.reshape(groups, -1)[:, 0]
+    return ops.logsumexp(shared + ops.sum(ops.logsumexp(local, 1), 1), 0)[None]
+
+
+def sizes(p: Joint, sites: list[Site]) -> list[int]:
+    """How many values each site can take, per row where it is local."""
+    return [site.support.count ** atoms(site, p.program.rows_plate) for site in sites]
 
 
 def configurations(p: Joint, batch: Batch) -> Batch:
-    """All values of the latent sites, laid out along the particle axis and repeated over the rows."""
+    """All values of the latent sites, along the particle axis and repeated over the rows; local sites vary fastest."""
     program = p.program
-    sites = program.latent(batch)
-    sizes = [atoms(site, program.rows_plate) for site in sites]
+    sites = sorted(program.latent(batch), key=program.is_local)
+    counts = [atoms(site, program.rows_plate) for site in sites]
     ranges = [
         range(int(site.support.low), int(site.support.high) + 1)
-        for site, size in zip(sites, sizes, strict=True)
+        for site, size in zip(sites, counts, strict=True)
         for _ in range(size)
     ]
     table = np.array(list(itertools.product(*ranges)), np.float32).reshape(math.prod(map(len, ranges)), -1)
 
     values, start = {}, 0
-    for site, size in zip(sites, sizes, strict=True):
+    for site, size in zip(sites, counts, strict=True):
         batch_shape = list(site.batch_shape)
         if program.is_local(site):
             batch_shape[site.plates[program.rows_plate][0]] = 1

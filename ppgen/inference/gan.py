@@ -22,7 +22,8 @@ class GAN(Algorithm):
     The generator is the same program as for any other algorithm; its density is not used.
 
     Args:
-        critic: a network of the observed sites, flattened and joined in program order, with one output; or a program.
+        critic: a network of the observed sites, flattened and joined in program order, with one output; or a program;
+            by default a network with two hidden layers of 128.
         emit: what the observed sites send: their "mean", or a reparameterised "draw".
         loss: the model's loss: "nonsaturating" -log s(c(x)), or "saturating" log(1 - s(c(x))), the minimax game itself.
         critic_steps: updates of the critic per update of the model.
@@ -30,7 +31,7 @@ class GAN(Algorithm):
 
     roles: ClassVar[tuple[str, ...]] = ("model", "critic")
 
-    critic: Any
+    critic: Any = None
     emit: str = "mean"
     loss: str = "nonsaturating"
     critic_steps: int = 1
@@ -48,7 +49,7 @@ class GAN(Algorithm):
     def requirements(self) -> tuple:
         """Samples that carry gradients to the model."""
         emission = needs.a_mean_emission if self.emit == "mean" else needs.a_reparameterised_emission
-        return (needs.a_dreamable_model, needs.gradient_to_the_model, emission)
+        return (needs.a_model_that_learns, needs.a_dreamable_model, needs.gradient_to_the_model, emission)
 
     def programs(self, pairing: Pairing) -> dict[str, Any]:
         """The critic."""

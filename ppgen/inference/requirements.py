@@ -72,6 +72,13 @@ def enumerable_latents(pairing: Pairing) -> str | None:
     return None
 
 
+def a_model_that_learns(pairing: Pairing) -> str | None:
+    """The model has parameters, where it alone is learned."""
+    if not pairing.model.parameters:
+        return "the model has no parameters, so there is nothing to learn"
+    return None
+
+
 def gradient_to_the_model(pairing: Pairing) -> str | None:
     """Latent draws of the model itself carry gradients."""
     for site in pairing.model.latent(pairing.data):

@@ -1,7 +1,7 @@
 """Data on the host: NumPy arrays over rows, checked and cast before they go to a device."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,24 +28,28 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
         )
     arrays, cut = {}, []
     for name, value in batch.items():
-        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        try:
+            array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        except ValueError as error:
+            raise DataError(
+                f"entry {name!r}: expected an array of numbers; got a {type(value).__name__} whose rows differ in length. "
+                "Pad the rows to one length."
+            ) from error
         if array.ndim == 0 or array.dtype.kind not in "fiub":
             raise DataError(
                 f"entry {name!r}: expected an array of numbers with one row per datum; got shape {array.shape}, "
                 f"dtype {array.dtype}. Every entry's first axis counts the rows."
             )
         if array.dtype.kind == "f" and not (array.dtype == np.float64 and double):
-            if array.dtype == np.float64 and not np.array_equal(
-                array.astype(np.float32), array, equal_nan=True
-            ):
+            with np.errstate(over="ignore"):  # too large for float32: infinite, which is an error of its own
+                single = array.astype(np.float32, copy=False)
+            if array.dtype == np.float64 and not np.array_equal(single, array, equal_nan=True):
                 cut.append(name)
-            array = array.astype(np.float32, copy=False)
+            array = single
         arrays[name] = array
     rows = {name: len(array) for name, array in arrays.items()}
     if len(set(rows.values())) > 1:
-        raise DataError(
-            f"expected the same number of rows in every entry; got {rows}. The first axis counts the rows."
-        )
+        raise DataError(f"expected the same number of rows in every entry; got {rows}. The first axis counts the rows.")
     if not arrays or next(iter(rows.values())) == 0:
         raise DataError(f"expected at least one row; got an empty batch {rows}.")
     if cut:
@@ -58,7 +62,10 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
 
 
 def cast(arrays: Mapping[str, np.ndarray], model: Program) -> dict[str, np.ndarray]:
-    """Give each observed entry the type its site computes with: floats for binary and real sites, integers for classes."""
+    """Give each observed entry the type its site computes with: floats for binary and real sites, integers for classes.
+
+    Classes that are no whole numbers stay as they are, for `check_values` to find.
+    """
     result = dict(arrays)
     for name, site in model.sites.items():
         array = result.get(name)
@@ -67,9 +74,30 @@ def cast(arrays: Mapping[str, np.ndarray], model: Program) -> dict[str, np.ndarr
         classes = site.support.kind == "integer" and site.support.name == "IntegerInterval"
         if array.dtype.kind in "iub" and not classes:
             result[name] = array.astype(np.float32)
-        elif classes and array.dtype.kind in "fub":
+        elif classes and (
+            array.dtype.kind in "ub" or array.dtype.kind == "f" and np.array_equal(array, np.trunc(array))
+        ):
             result[name] = array.astype(np.int32)
     return result
+
+
+def check_names(arrays: Mapping[str, np.ndarray], expected: Iterable[str], where: str) -> None:
+    """Raise `DataError` unless a batch has the entries that preflight saw."""
+    if set(arrays) != set(expected):
+        raise DataError(
+            f"{where}: expected the entries of the first batch, {sorted(expected)}; got {sorted(arrays)}. "
+            "Correct the names, or add what is missing."
+        )
+
+
+def check_shapes(arrays: Mapping[str, np.ndarray], rows: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Raise `DataError` where a row has not the shape that preflight saw; broadcasting would mix rows."""
+    for name, array in arrays.items():
+        if (expected := rows.get(name, array.shape[1:])) != array.shape[1:]:
+            raise DataError(
+                f"entry {name!r} of {where}: expected rows of shape {expected}, as in the first batch; "
+                f"got {array.shape[1:]}. Reshape it."
+            )
 
 
 def check_values(arrays: Mapping[str, np.ndarray], model: Program, where: str = "the data") -> None:
@@ -87,12 +115,10 @@ def check_values(arrays: Mapping[str, np.ndarray], model: Program, where: str = 
             continue
         outside = site.support.outside(array)
         if outside.any():
-            example = (
-                array[outside][0] if outside.shape == array.shape else array[tuple(np.argwhere(outside)[0])]
-            )
+            example = array[tuple(np.argwhere(outside)[0])].tolist()
             raise DataError(
                 f"entry {name!r} of {where} has values outside the support of site {site.name!r}: expected "
-                f"{site.support}; got {example!r} in {_rows(outside)}. {_advice(site.support)}"
+                f"{site.support}; got {example} in {_rows(outside)}. {_advice(site.support)}"
             )
 
 
@@ -100,11 +126,15 @@ def _advice(support: Any) -> str:
     if (support.low, support.high) == (0, 1) and support.discrete:
         return "Recode the labels as 0 and 1, or binarise the pixels."
     if support.discrete and support.count:
-        return f"Number the classes 0 to {int(support.high)}, or give the site more classes."
+        return f"Number the classes {int(support.low)} to {int(support.high)}, or give the site more of them."
     return "Rescale or round the data, or use a likelihood with this support."
 
 
 def _rows(bad: np.ndarray) -> str:
-    rows = np.flatnonzero(bad.reshape(len(bad), -1).any(1))
-    listed = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
-    return f"row{'s' if len(rows) > 1 else ''} {listed}" + (f" ({len(rows)} rows)" if len(rows) > 5 else "")
+    return listed(np.flatnonzero(bad.reshape(len(bad), -1).any(1)))
+
+
+def listed(rows: np.ndarray) -> str:
+    """Row numbers in words."""
+    first = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+    return f"row{'s' if len(rows) > 1 else ''} {first}" + (f" ({len(rows)} rows)" if len(rows) > 5 else "")

@@ -8,7 +8,11 @@ import numpy as np
 
 from ppgen.backends.program import Ask
 from ppgen.joint import Batch
+from ppgen.training.arrays import listed
 from ppgen.training.trainer import State, Trainer
+
+
+_ROWS = 1000  # the most rows that are looked at one by one
 
 
 def diagnose(trainer: Trainer, state: State, batch: Mapping[str, Any], rows: np.ndarray | None) -> str:
@@ -20,9 +24,17 @@ def diagnose(trainer: Trainer, state: State, batch: Mapping[str, Any], rows: np.
         batch: the batch of the step that failed.
         rows: the batch's row numbers in the data, where they are known.
     """
+    with trainer.backend.unchecked():  # the libraries' checks would end the search
+        return (
+            _densities(trainer, state, Batch(batch), rows)
+            or _gradients(trainer, state, batch, rows)
+            or "the losses at the last good parameters are finite, so the update itself overflowed"
+        )
+
+
+def _densities(trainer: Trainer, state: State, batch: Batch, rows: np.ndarray | None) -> str | None:
     backend = trainer.backend
-    joints = trainer.joints(state.parameters, backend.fold_in(state.key, state.step))
-    batch = Batch(batch)
+    joints = trainer.joints(state.parameters, backend.fold_in(backend.fold_in(state.key, state.step), 0))
     values = batch
     if "guide" in joints:
         z = joints["guide"].draw(batch)
@@ -35,11 +47,28 @@ def diagnose(trainer: Trainer, state: State, batch: Mapping[str, Any], rows: np.
             continue
         outcome = joints[role]._run(values, replace(Ask(draw=False), by_site=True), values.particles)
         for name, log_density in {**outcome.local, **outcome.shared}.items():
-            numbers = backend.numpy(log_density)
-            bad = ~np.isfinite(numbers)
+            bad = ~np.isfinite(backend.numpy(log_density))
             if bad.any():
-                where = np.flatnonzero(bad.any(0)) if numbers.ndim == 2 else np.array([], int)
-                where = rows[where] if rows is not None and where.size else where
-                listed = f" in rows {', '.join(map(str, where[:5]))}{', ...' if len(where) > 5 else ''}" if where.size else ""
-                return f"the log density of site {name!r} of the {role} is not finite{listed}"
-    return "the losses at the last good parameters are finite, so the update itself overflowed"
+                where = _in_rows(np.flatnonzero(bad.any(0)), rows) if bad.ndim == 2 else ""
+                return f"the log density of site {name!r} of the {role} is not finite{where}"
+    return None
+
+
+def _gradients(trainer: Trainer, state: State, batch: Mapping[str, Any], rows: np.ndarray | None) -> str | None:
+    def bad(batch: Mapping[str, Any]) -> list[str]:
+        gradients = trainer.gradients(state, batch)
+        return [name for name, gradient in gradients.items() if not trainer.backend.all_finite({name: gradient})]
+
+    names = bad(batch)
+    if not names:
+        return None
+    count, where = len(next(iter(batch.values()))), ""
+    if count <= _ROWS and not trainer.plan.pairing.full_batch:
+        alone = ({name: value[i : i + 1] for name, value in batch.items()} for i in range(count))
+        where = _in_rows(np.flatnonzero([bool(bad(row)) for row in alone]), rows)
+    these = " and of ".join(map(repr, names[:5]))
+    return f"every log density is finite, but the gradient of the parameter {these} is not{where}"
+
+
+def _in_rows(where: np.ndarray, rows: np.ndarray | None) -> str:
+    return f" in {listed(where if rows is None else rows[where])}" if where.size else ""

@@ -11,7 +11,7 @@ import numpy as np
 from ppgen.errors import DataError, NonFiniteError, ProgramError
 from ppgen.inference import ELBO
 from ppgen.inference.algorithm import Algorithm
-from ppgen.training.arrays import cast, check_values, to_host
+from ppgen.training.arrays import check_names, to_host
 from ppgen.training.batches import Epochs, batches_of
 from ppgen.training.diagnose import diagnose
 from ppgen.training.progress import bar
@@ -136,9 +136,7 @@ class _Run:
         size = min(batch_size or n, n)
         few = n if size == n else min(n, _INSPECT)
         state = self.start({name: value[:few] for name, value in data.items()}, full_batch=size == n)
-        data = cast(data, trainer.plan.model)
-        check_values(data, trainer.plan.model)
-        device = trainer.device(data)
+        device = trainer.device(data, "the data")
         held = self.held_out(valid)
         plan = Epochs(n, size, self.seed)
         total = steps if steps is not None else epochs * plan.steps
@@ -212,15 +210,14 @@ class _Run:
         """The validation data, checked, in chunks of at most 1000 rows on the device."""
         if valid is None:
             return []
-        host = cast(to_host(valid, double=self.trainer.backend.double()), self.trainer.plan.model)
-        check_values(host, self.trainer.plan.model, "the validation data")
-        n = len(next(iter(host.values())))
+        host, where = to_host(valid, double=self.trainer.backend.double()), "the validation data"
+        check_names(host, self.trainer.plan.rows, where)
+        device, n = self.trainer.device(host, where), len(next(iter(host.values())))
         cuts = range(0, n, 1000) if not self.trainer.pools() else [0]
         step = 1000 if not self.trainer.pools() else n
         return [
-            (len(next(iter(part.values()))), self.trainer.device(part))
+            (min(step, n - start), {name: value[start : start + step] for name, value in device.items()})
             for start in cuts
-            for part in [{name: value[start : start + step] for name, value in host.items()}]
         ]
 
     def validate(self, state: State, held: list[tuple[int, Any]]) -> None:
@@ -257,17 +254,25 @@ class _Run:
                     if self.call_back(state):
                         break
                 epoch = now
-                host = to_host(batch, double=trainer.backend.double())
-                if state is None:
-                    state = self.start(host, full_batch=False)
-                    held = self.held_out(valid)
-                    done = int(state.step)
-                host = cast(host, trainer.plan.model)
-                check_values(host, trainer.plan.model, f"batch {done}")
-                device = trainer.device(host)
+                try:
+                    host = to_host(batch, double=trainer.backend.double())
+                    if state is None:
+                        state = self.start_stream(host)
+                        held = self.held_out(valid)
+                        done = int(state.step)
+                    check_names(host, trainer.plan.rows, f"batch {done}")
+                    device = trainer.device(host, f"batch {done}")
+                except DataError as error:
+                    if state is not None:
+                        if kept:
+                            close()
+                        error.fit = self.result(state)
+                    raise
                 after, metrics = trainer.step(state, device)
                 losses = {name: float(value) for name, value in metrics.items()}
                 if not all(np.isfinite(list(losses.values()))) or not trainer.backend.all_finite(after.parameters):
+                    if kept:
+                        close()
                     self.stop(state, device, None)
                 state, done = after, done + 1
                 for name, value in losses.items():
@@ -284,6 +289,18 @@ class _Run:
             close()
             self.call_back(state)
         return self.result(state)
+
+    def start_stream(self, host: Mapping[str, np.ndarray]) -> State:
+        """Preflight on the first batch of a stream."""
+        trainer, sized = self.trainer, self.trainer.size is not None
+        state = self.start(host, full_batch=False)
+        shared = [site.name for site in trainer.plan.model.sites.values() if not trainer.plan.model.is_local(site)]
+        if shared and not sized:
+            raise DataError(
+                f"sites {shared} of the model are shared by all rows, and a stream does not tell how many there are; "
+                "expected their number, to weigh a batch against these sites. Write ppgen.fit(..., size=N)."
+            )
+        return state
 
     def call_back(self, state: State) -> bool:
         """Run the callbacks; True when one wants to end."""

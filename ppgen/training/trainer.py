@@ -12,7 +12,7 @@ from ppgen.errors import ProgramError
 from ppgen.inference import ELBO
 from ppgen.inference.algorithm import Algorithm
 from ppgen.joint import Batch, Joint
-from ppgen.training.arrays import cast, to_host
+from ppgen.training.arrays import cast, check_shapes, check_values, to_host
 from ppgen.training.optimizers import Adam
 from ppgen.training.preflight import Plan, preflight
 
@@ -97,6 +97,7 @@ class Trainer:
         self._step = self.backend.compile(self._raw_step)
         self._loop = self.backend.compile_loop(self._raw_step)
         self._losses = self.backend.without_gradients(self._raw_losses)
+        self._gradients = self.backend.compile(self._raw_gradients)
 
     # the public loop -----------------------------------------------------------------------------------------
 
@@ -164,16 +165,30 @@ class Trainer:
         """The loss of each role on a batch, without an update."""
         return self._losses(state.parameters, self.device(batch), state.key if key is None else key)
 
+    def gradients(self, state: State, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """The gradients that the next step would follow, by parameter, without an update."""
+        return self._gradients(state, self.device(batch))
+
     def pools(self) -> bool:
         """True when a latent site is global, so that weights belong to the whole data."""
         model = self.plan.model
         return any(not model.is_local(site) for site in model.latent(self.plan.pairing.data))
 
-    def device(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """A batch as the backend's arrays, cast to what their sites compute with."""
+    def device(self, batch: Mapping[str, Any], where: str = "the batch") -> dict[str, Any]:
+        """A batch as the backend's arrays; from the host, it is checked and cast to what its sites compute with.
+
+        Args:
+            batch: arrays by name; arrays of the backend are taken as they are.
+            where: what error messages call the batch.
+
+        Raises:
+            DataError: NaN, infinity, a value outside the support of its site, or a shape unlike the first batch's.
+        """
         if all(self.backend.is_array(value) for value in batch.values()):
             return dict(batch)
         arrays = cast(to_host(batch, double=self.backend.double()), self.plan.model)
+        check_shapes(arrays, self.plan.rows, where)
+        check_values(arrays, self.plan.model, where)
         return {name: self.backend.array(value) for name, value in arrays.items()}
 
     def joints(self, parameters: Mapping[str, Any], key: Any) -> dict[str, Joint]:
@@ -197,17 +212,13 @@ class Trainer:
                 self.specs[name] = program.parameters[name]
                 if program.native and self.backend.owns(self.specs[name].source):
                     self.owners[name] = self.specs[name].source
-        for role in self.train:
-            if role in plan.programs and not self.owned[role] and role != "guide" and len(self.train) == 1:
+        pair = [role for role in self.train if role in ("model", "guide")]  # one of the two may be fixed
+        for team in filter(None, [pair, *([role] for role in self.train if role not in pair)]):
+            if not any(self.owned[role] for role in team):
                 raise ProgramError(
-                    f"the {role} has no parameters, so there is nothing to learn. Register its network with module(...), "
-                    "or declare a param(...)."
+                    f"expected the {' or the '.join(team)} to have parameters to learn; got none. "
+                    "Register networks with module(...), or declare a param(...)."
                 )
-        if not any(self.owned[role] for role in self.train):
-            raise ProgramError(
-                f"none of the roles {self.train} has a parameter, so there is nothing to learn. "
-                "Register networks with module(...), or declare a param(...)."
-            )
 
     def _raw_losses(
         self, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any
@@ -223,22 +234,31 @@ class Trainer:
             )
         return dict(found)
 
+    def _raw_gradients(self, state: State, batch: Mapping[str, Any]) -> dict[str, Any]:
+        step_key, found = self.backend.fold_in(state.key, state.step), {}
+        for turn, roles in enumerate(self.schedule):
+            found |= self._turn(state.parameters, batch, roles, self.backend.fold_in(step_key, turn))[1]
+        return found
+
+    def _turn(self, parameters: Any, batch: Any, roles: tuple[str, ...], key: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Losses by role and gradients by parameter, of the roles that move in a turn."""
+        owned = {role: self.owned[role] for role in roles}
+        return self.backend.gradients(
+            lambda values: self._raw_losses(values, batch, key), parameters, owned, self.owners
+        )
+
     def _raw_step(self, state: State, batch: Mapping[str, Any]) -> tuple[State, dict[str, Any]]:
         backend = self.backend
         parameters, optimizers = dict(state.parameters), dict(state.optimizers)
         step_key = backend.fold_in(state.key, state.step)
         metrics: dict[str, Any] = {}
         for turn, roles in enumerate(self.schedule):
-            key = backend.fold_in(step_key, turn)
-            owned = {role: self.owned[role] for role in roles}
-            losses, grads = backend.gradients(
-                lambda values, key=key: self._raw_losses(values, batch, key), parameters, owned, self.owners
-            )
+            losses, grads = self._turn(parameters, batch, roles, backend.fold_in(step_key, turn))
             metrics |= {f"loss/{role}": losses[role] for role in roles}
             if not backend.usable(losses, grads):
                 return state, {name: value * float("nan") for name, value in metrics.items()}
             for role in roles:
-                if names := owned[role]:
+                if names := self.owned[role]:
                     mine, optimizers[role] = self.optimizers[role].update(
                         {n: grads[n] for n in names}, optimizers[role], {n: parameters[n] for n in names}
                     )

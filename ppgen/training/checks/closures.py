@@ -2,41 +2,95 @@
 
 import inspect
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import jax
+import numpy as np
 
 from ppgen.backends.program import Program
 from ppgen.errors import ProgramError
 
 
-def registered(program: Program) -> None:
-    """Every network with arrays that the function refers to has been registered by `module`."""
-    for name, net in _networks(program.fn):
-        if not program.parameters:
+@contextmanager
+def watch(program: Program) -> Iterator[dict[int, Any]]:
+    """Notes the torch parameters that meet an operation while a program runs, by id, for `registered`."""
+    met: dict[int, Any] = {}
+    if program.backend.library != "torch":
+        yield met
+        return
+    from torch.nn import Parameter
+    from torch.overrides import TorchFunctionMode
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            if func.__name__ not in ("__get__", "detach"):  # to look at a parameter is not to use it
+                for value in jax.tree.leaves((args, kwargs)):
+                    if isinstance(value, Parameter) and value.requires_grad:
+                        met[id(value)] = value
+            return func(*args, **kwargs)
+
+    with Watch():
+        yield met
+
+
+def registered(program: Program, met: dict[int, Any]) -> None:
+    """Every network that the program uses has been registered by `module`.
+
+    Args:
+        program: the inspected program.
+        met: the torch parameters it used, as `watch` noted them.
+    """
+    known = {id(array) for p in program.parameters.values() for array in _arrays(p.source)}
+    networks = {name: arrays for name, value in _names(program.fn) if (arrays := _arrays(value))}
+    for parameter in (p for key, p in met.items() if key not in known):
+        name = next((n for n, arrays in networks.items() if any(a is parameter for a in arrays)), "net")
+        raise ProgramError(
+            f"the {program.role} uses a torch network {name!r} (a parameter of shape {tuple(parameter.shape)}) without "
+            f"registering it, so it would never learn; expected {_call(program, name)} inside the program. Register it, "
+            f"or freeze it: {name}.requires_grad_(False)."
+        )
+    if program.backend.library == "torch" or (program.native and program.parameters):
+        return  # NumPyro's own modules do not tell which network they came from
+    for name, arrays in networks.items():
+        if not any(id(array) in known for array in arrays):
             raise ProgramError(
-                f"the {program.role} uses a network {name!r} ({type(net).__name__}) but registers no parameter, so it "
-                f"would never learn; expected {name} = module({name!r}, {name}) inside the program."
-            )
-        arrays = _torch_parameters(net)
-        known = {id(p.source) for p in program.parameters.values()}
-        if arrays and program.native and not any(id(a) in known for a in arrays):
-            raise ProgramError(
-                f"the {program.role} uses a torch module {name!r} that it never registers, so it would never learn; "
-                f"expected pyro.module({name!r}, {name}) inside the program."
+                f"the {program.role} uses a network {name!r} without registering it, so it would never learn; expected "
+                f"{_call(program, name)} inside the program. Register it; one that is to stay as it is can be called "
+                "inside a function of its own, outside the program."
             )
 
 
-def _networks(fn: Any) -> Iterator[tuple[str, Any]]:
-    function = inspect.unwrap(getattr(fn, "__func__", fn))
+def _call(program: Program, name: str) -> str:
+    natively = {"torch": "pyro.module", "jax": "eqx_module"}[program.backend.library]
+    return f"{natively if program.native else 'module'}({name!r}, {name})"
+
+
+def _names(fn: Any) -> Iterator[tuple[str, Any]]:
+    """What a function refers to by name: globals, variables around it, attributes of the object it is a method of."""
+    method = fn if inspect.isroutine(fn) else getattr(fn, "__call__", fn)  # noqa: B004
+    function, owner = inspect.unwrap(getattr(method, "__func__", method)), getattr(method, "__self__", None)
     if not inspect.isfunction(function):
         return
     found = inspect.getclosurevars(function)
-    for name, value in {**found.globals, **found.nonlocals}.items():
-        module = type(value).__mro__[-2].__module__ if len(type(value).__mro__) > 2 else ""
-        if _torch_parameters(value) or module.startswith(("equinox", "flax.nnx")):
-            yield name, value
+    yield from found.globals.items()
+    yield from found.nonlocals.items()
+    yield from ((name, getattr(owner, name)) for name in function.__code__.co_names if hasattr(owner, name))
 
 
-def _torch_parameters(value: Any) -> list[Any]:
-    if not any(base.__module__ == "torch.nn.modules.module" for base in type(value).__mro__):
-        return []
-    return [p for p in value.parameters() if p.requires_grad]
+def _arrays(value: Any) -> list[Any]:
+    """The learnable arrays of a torch, equinox or nnx network; none for anything else."""
+    bases = [base.__module__ for base in type(value).__mro__]
+    if "torch.nn.parameter" in bases:
+        return [value]
+    if "torch.nn.modules.module" in bases:
+        return list(value.parameters())
+    if any(base.startswith(("equinox.", "flax.nnx.")) for base in bases):
+        leaves = jax.tree.leaves(value)
+        return [
+            x
+            for x in leaves
+            if isinstance(x, jax.Array | np.ndarray) and jax.numpy.issubdtype(x.dtype, jax.numpy.inexact)
+        ]
+    return []

@@ -1,7 +1,17 @@
 """Every batch axis belongs to a plate, and the plate of rows has as many rows as the batch."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
 from ppgen.backends.program import Program
 from ppgen.errors import ProgramError
+
+
+def rows_of(arrays: Mapping[str, np.ndarray]) -> int:
+    """How many rows a batch has."""
+    return len(next(iter(arrays.values())))
 
 
 def batch_axes_are_plates(program: Program) -> None:
@@ -18,8 +28,9 @@ def batch_axes_are_plates(program: Program) -> None:
                 )
 
 
-def rows_match(program: Program, rows: int) -> None:
+def rows_match(program: Program, arrays: Mapping[str, np.ndarray]) -> None:
     """The plate of rows is as long as the batch."""
+    rows = rows_of(arrays)
     for site in program.sites.values():
         if program.rows_plate in site.plates:
             _, size = site.plates[program.rows_plate]
@@ -29,3 +40,25 @@ def rows_match(program: Program, rows: int) -> None:
                     f"batch has {rows} rows. Take the plate's size from the data, plate({program.rows_plate!r}, rows) "
                     "or len(x), so that it follows the batch."
                 )
+
+
+def events_stay(program: Program, again: Program, rows: int, other_rows: int) -> None:
+    """No event grows with the batch; `program` saw `rows` rows, and `again` others."""
+    for name in program.sites.keys() & again.sites.keys():
+        before, after = program.sites[name].event_shape, again.sites[name].event_shape
+        if before != after and (rows, other_rows) in zip(before, after, strict=False):
+            raise ProgramError(
+                f"site {name!r} of the {program.role} has an event of shape {before} for {rows} rows and {after} for "
+                f"{other_rows}; expected each row to be an event of its own. Put the site in "
+                f"`with plate({program.rows_plate!r}, rows):`, and keep the axis of rows out of .to_event."
+            )
+
+
+def one_number_a_row(program: Program, returned: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """What a critic or a baseline returns has shape [rows]; broadcasting would mix rows."""
+    expected, got = (rows_of(arrays),), tuple(getattr(returned, "shape", ()))
+    if expected != got:
+        raise ProgramError(
+            f"expected the {program.role} to return one number a row, shape {expected}; got shape {got}. "
+            "Return the network's one output without its axis, net(x)[..., 0]."
+        )
