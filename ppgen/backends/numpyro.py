@@ -255,7 +255,7 @@ class Backend:
 
     def load(self, like: Mapping[str, Any], given: Mapping[str, np.ndarray], specs: Mapping[str, Any]) -> dict[str, Any]:
         """The inverse of `export`: parameters shaped like `like`, with the numbers of `given` where it has them."""
-        check_names({full: np.shape(leaf) for name, value in like.items() for full, leaf in _leaves(name, value)}, given)
+        check_names({full: value.shape for full, value in self.export(like, specs).items()}, given)
         loaded = {}
         for name, value in like.items():
             leaves = [jnp.asarray(given.get(full, leaf)) for full, leaf in _leaves(name, value)]
@@ -269,10 +269,13 @@ class Backend:
         """Everything in a training state as arrays by path."""
         return {full: np.asarray(_plain(leaf)) for full, leaf in _leaves("state", state)}
 
-    def unpack(self, like: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-        """A state like `like` with the numbers of `arrays`."""
+    def unpack(self, like: Any, arrays: Mapping[str, np.ndarray], optimizers: bool = True) -> Any:
+        """A state like `like` with the numbers of `arrays`; the optimisers' only if asked for."""
         leaves = []
         for full, leaf in _leaves("state", like):
+            if full.startswith("state.optimizers.") and not optimizers:
+                leaves.append(leaf)
+                continue
             value = jnp.asarray(arrays[full])
             leaves.append(random.wrap_key_data(value) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else value)
         return jax.tree.unflatten(jax.tree.structure(like), leaves)

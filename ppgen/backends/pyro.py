@@ -15,7 +15,7 @@ import pyro.distributions as pd
 import torch
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.subsample_messenger import _Subsample
-from torch.distributions import biject_to, constraints, kl_divergence
+from torch.distributions import biject_to, constraints, kl_divergence, transform_to
 
 from ppgen import ops
 from ppgen.backends import modules
@@ -210,13 +210,13 @@ class Backend:
         return getattr(constraints, name)
 
     def constrain(self, constraint: Any, value: Any) -> Any:
-        return biject_to(constraint)(value)
+        return _transform(constraint)(value)
 
     def unconstrain(self, constraint: Any, value: Any) -> Any:
-        return biject_to(constraint).inv(value)
+        return _transform(constraint).inv(value)
 
     def parameter(self, value: Any) -> torch.Tensor:
-        return torch.as_tensor(value).detach().clone()
+        return torch.as_tensor(value).detach().clone().requires_grad_(True)
 
     # keys and arrays -----------------------------------------------------------------------------------------
 
@@ -302,7 +302,7 @@ class Backend:
 
     def load(self, like: Mapping[str, Any], given: Mapping[str, np.ndarray], specs: Mapping[str, Any]) -> dict[str, Any]:
         """The inverse of `export`: parameters like `like`, with the numbers of `given` where it has them."""
-        check_names({name: tuple(value.shape) for name, value in like.items()}, given)
+        check_names({name: value.shape for name, value in self.export(like, specs).items()}, given)
         loaded = dict(like)
         for name, value in given.items():
             tensor = torch.from_numpy(np.array(value)).to(like[name].dtype)
@@ -316,26 +316,26 @@ class Backend:
         arrays |= {"key": np.array(state.key, np.uint64), "step": np.array(state.step, np.int64)}
         for role, optimizer in state.optimizers.items():
             packed = optimizer.state_dict()
-            arrays[f"optimizers.{role}.count"] = np.array(packed["param_groups"][0].get("count", 0), np.int64)
+            arrays[f"optimizers.{role}.{type(optimizer).__name__}.count"] = np.array(packed["param_groups"][0].get("count", 0), np.int64)
             for position, moments in packed["state"].items():
                 for name, value in moments.items():
                     if value is not None:
                         arrays[f"optimizers.{role}.{position}.{name}"] = self.numpy(torch.as_tensor(value))
         return arrays
 
-    def unpack(self, like: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-        """A state like `like` with the numbers of `arrays`."""
+    def unpack(self, like: Any, arrays: Mapping[str, np.ndarray], optimizers: bool = True) -> Any:
+        """A state like `like` with the numbers of `arrays`; the optimisers' only if asked for."""
         for name, value in like.parameters.items():
             value.data.copy_(torch.from_numpy(np.array(arrays[f"parameters.{name}"])))
-        for role, optimizer in like.optimizers.items():
-            start = f"optimizers.{role}."
+        for role, optimizer in like.optimizers.items() if optimizers else ():
+            start, count = f"optimizers.{role}.", f"optimizers.{role}.{type(optimizer).__name__}.count"
             moments: dict[int, dict[str, Any]] = {}
             for path, value in arrays.items():
-                if path.startswith(start) and path != start + "count":
+                if path.startswith(start) and path != count:
                     position, name = path.removeprefix(start).split(".", 1)
                     moments.setdefault(int(position), {})[name] = torch.from_numpy(np.array(value))
             groups = optimizer.state_dict()["param_groups"]
-            groups[0]["count"] = int(arrays[start + "count"])
+            groups[0]["count"] = int(arrays[count])
             optimizer.load_state_dict({"state": moments, "param_groups": groups})
         return replace(like, key=int(arrays["key"]), step=int(arrays["step"]))
 
@@ -599,6 +599,14 @@ def _idle(recorder: _Recorder) -> frozenset[str]:
 
 def _constrained(constraint: Any) -> Any:
     return None if isinstance(constraint, type(constraints.real)) else constraint
+
+
+def _transform(constraint: Any) -> Any:
+    """From the reals onto a constraint; torch has a bijection for most, and only a transform for Cholesky factors."""
+    try:
+        return biject_to(constraint)
+    except NotImplementedError:
+        return transform_to(constraint)
 
 
 def _tensor(x: Any) -> Any:

@@ -100,9 +100,8 @@ def check_shapes(arrays: Mapping[str, np.ndarray], rows: Mapping[str, tuple[int,
             )
 
 
-def check_values(arrays: Mapping[str, np.ndarray], model: Program, where: str = "the data") -> None:
-    """Raise `DataError` for NaN, infinity, or values outside the support of their site, naming entry and rows."""
-    sites = {model.observes.get(name, name): site for name, site in model.sites.items()}
+def check_finite(arrays: Mapping[str, np.ndarray], where: str) -> None:
+    """Raise `DataError` for NaN or infinity, naming entry and rows."""
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             rows = _rows(~np.isfinite(array))
@@ -110,6 +109,13 @@ def check_values(arrays: Mapping[str, np.ndarray], model: Program, where: str = 
                 f"entry {name!r} of {where} has NaN or infinite values in {rows}; expected finite numbers. "
                 "Drop or impute these rows."
             )
+
+
+def check_values(arrays: Mapping[str, np.ndarray], model: Program, where: str = "the data") -> None:
+    """Raise `DataError` for NaN, infinity, or values outside the support of their site, naming entry and rows."""
+    check_finite(arrays, where)
+    sites = {model.observes.get(name, name): site for name, site in model.sites.items()}
+    for name, array in arrays.items():
         site = sites.get(name)
         if site is None:
             continue

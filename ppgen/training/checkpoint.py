@@ -38,7 +38,7 @@ def save(fit: "Fit", path: Path) -> Path:
     backend = fit.trainer.backend
     arrays = {
         "params": fit.params,
-        "state": backend.pack(fit.state),
+        "state": packed(fit),
         "example": fit.example,
         "history": fit.history,
     }
@@ -81,7 +81,6 @@ def load(
     *,
     backend: str | None = None,
     algorithm: Algorithm | None = None,
-    optimizer: Any = None,
 ) -> "Fit":
     """Read a fit that `Fit.save` wrote.
 
@@ -92,7 +91,6 @@ def load(
         backend: "numpyro" or "pyro"; the one it was saved from by default. On the other one the parameters are the
             same and the optimiser starts anew.
         algorithm: needed only where the saved one holds networks or programs (a GAN's critic).
-        optimizer: the optimiser to go on with.
 
     Raises:
         CheckpointError: a missing, damaged or foreign directory.
@@ -108,18 +106,17 @@ def load(
         model,
         guide,
         algorithm,
-        optimizer=optimizer,
         backend=backend or manifest["backend"],
         size=manifest["size"],
         rows=manifest["rows"],
         train=tuple(manifest["train"]),
     )
     state = trainer.init(arrays["example"], manifest["seed"], arrays["params"], full_batch=True)
-    if same:
-        state = trainer.backend.unpack(state, arrays["state"])
-    else:
+    if not same:
         state = dataclasses.replace(state, step=state.step + manifest["step"])
-    return Fit(trainer, state, arrays["history"], manifest["seed"], arrays["example"])
+        return Fit(trainer, state, arrays["history"], manifest["seed"], arrays["example"])
+    state = trainer.backend.unpack(state, arrays["state"], optimizers=False)
+    return Fit(trainer, state, arrays["history"], manifest["seed"], arrays["example"], arrays["state"])
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
@@ -149,9 +146,19 @@ def adopt(fit: "Fit", trainer: Trainer) -> State:
             f"expected to resume with {fit.algorithm!r} on {fit.backend!r}; got {trainer.algorithm!r} on "
             f"{trainer.backend.name!r}. To start another algorithm from these parameters pass params=fit.params."
         )
-    example = fit.example
-    state = trainer.init(example, fit.seed, fit.params, full_batch=True)
-    return trainer.backend.unpack(state, trainer.backend.pack(fit.state))
+    state = trainer.init(fit.example, fit.seed, fit.params, full_batch=True)
+    try:
+        return trainer.backend.unpack(state, packed(fit))
+    except KeyError as missing:
+        raise CheckpointError(
+            f"expected to resume with the optimiser the fit was learned with; its state lacks {missing}. "
+            "Pass the same optimizer=, or start anew from these parameters with params=fit."
+        ) from None
+
+
+def packed(fit: "Fit") -> dict[str, np.ndarray]:
+    """The fit's state as arrays; of a loaded fit, as they were read, the optimisers' included."""
+    return fit.saved if fit.saved is not None else fit.trainer.backend.pack(fit.state)
 
 
 def _describe(algorithm: Algorithm) -> dict[str, Any]:

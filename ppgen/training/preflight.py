@@ -12,7 +12,7 @@ from ppgen.backends.program import Initialiser, Program, Site
 from ppgen.errors import DataError, PpgenError, ProgramError
 from ppgen.inference import ALGORITHMS
 from ppgen.inference.algorithm import Algorithm, Pairing
-from ppgen.training.arrays import cast, check_values
+from ppgen.training.arrays import cast, check_finite, check_values
 from ppgen.training.checks import closures, observations, parameters, plates, sites
 
 
@@ -66,6 +66,7 @@ def preflight(
         DataError: a batch that does not fit them.
         IllegalPairing: an algorithm that cannot learn them.
     """
+    check_finite(arrays, "the batch")
     create = Initialiser(seed)
     p = Program(model, "model", backend, rows_plate)
     seen = _inspect(p, arrays, create)

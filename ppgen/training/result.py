@@ -26,6 +26,7 @@ class Fit:
         history: `step`, `epoch`, `seconds`, `loss/<role>` and `valid/<role>` (nats per row), one entry an epoch.
         seed: the run's seed.
         example: the rows that preflight looked at; `save` keeps them so that `load` can look again.
+        saved: for a loaded fit, its training state as it was read, for `resume`.
     """
 
     trainer: Trainer = field(repr=False)
@@ -33,6 +34,7 @@ class Fit:
     history: dict[str, np.ndarray] = field(repr=False)
     seed: int
     example: dict[str, np.ndarray] = field(repr=False)
+    saved: dict[str, np.ndarray] | None = field(default=None, repr=False)
 
     @cached_property
     def params(self) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import pytest
 
 import ppgen
 from ppgen import dist, module, nn, ops, param, plate, sample
-from ppgen.errors import DataError, ProgramError
+from ppgen.errors import DataError, IllegalPairing, ProgramError
 
 ROWS, FEATURES = 7, 4
 RNG = np.random.default_rng(0)
@@ -565,7 +565,7 @@ def test_role_without_parameters(backend):
             {"y": Y},
             train=("guide",),
         )
-    with pytest.raises(ProgramError, match=r"expected the model to have parameters.*got none\. Register"):
+    with pytest.raises(IllegalPairing, match=r"the model has no parameters, so there is nothing to learn"):
         look(backend, fixed, None, {"y": Y}, ppgen.GAN(critic=nn.MLP(1, 8, 1)))
     with pytest.raises(ProgramError, match=r"expected the critic to have parameters.*got none\. Register"):
         look(backend, location_with_parameter, None, {"y": Y}, ppgen.GAN(critic=lambda y: y))
