@@ -12,7 +12,14 @@ import numpy as np
 from ppgen import backends, ops
 from ppgen.errors import PpgenError, ProgramError
 
-CONSTRAINTS = ("real", "positive", "unit_interval", "simplex", "lower_cholesky")
+CONSTRAINTS: dict[str, Callable[[np.ndarray], Any]] = {
+    "real": np.isfinite,
+    "positive": lambda x: x > 0,
+    "unit_interval": lambda x: (x > 0) & (x < 1),
+    "simplex": lambda x: (x > 0).all() and np.allclose(x.sum(-1), 1),
+    "lower_cholesky": lambda x: (np.diagonal(x, axis1=-2, axis2=-1) > 0).all() and not np.triu(x, 1).any(),
+}
+"""Whether an initial value is inside a constraint; on its edge a parameter could not move."""
 
 
 def sample(name: str, fn: Any) -> ops.Array:
@@ -68,14 +75,18 @@ def param(
     """
     run = _running("param")
     if constraint not in CONSTRAINTS:
-        raise ProgramError(
-            f"param {name!r}: expected a constraint, one of {CONSTRAINTS}; got {constraint!r}."
-        )
+        raise ProgramError(f"param {name!r}: expected a constraint, one of {tuple(CONSTRAINTS)}; got {constraint!r}.")
     native = None if constraint == "real" else run.backend.constraint(constraint)
 
     def make(rng: np.random.Generator) -> Any:
-        value = np.asarray(init(rng) if callable(init) else init)
-        value = value.astype(np.float32) if value.dtype.kind in "iub" or value.dtype == np.float64 else value
+        try:
+            value = np.asarray(init(rng) if callable(init) else init, np.float32)
+        except (TypeError, ValueError) as error:
+            raise ProgramError(
+                f"param {name!r}: expected numbers, or a function from a NumPy generator to them; got {init!r} ({error})."
+            ) from error
+        if not np.all(CONSTRAINTS[constraint](value)):
+            raise ProgramError(f"param {name!r}: expected an initial value inside {constraint!r}; got {value}. Start it there.")
         return value if native is None else run.backend.unconstrain(native, run.backend.array(value))
 
     return run.parameter(name, make, native)
@@ -130,7 +141,13 @@ class _Distributions:
                 f"ppgen.dist has no {name!r}; expected one of {', '.join(self.SHARED)}. "
                 "A distribution of one backend only can be imported from that backend."
             )
-        return _running(f"dist.{name}").backend.distribution(name)
+        active = ops.active()
+        if active is None:
+            raise ProgramError(
+                f"ppgen.dist.{name} was called outside a running program; expected it inside a model or guide that ppgen.fit "
+                "runs. For a look at one by hand write: with ppgen.using('numpyro'): ..."
+            )
+        return active.backend.distribution(name)
 
     def __dir__(self) -> list[str]:
         return list(self.SHARED)
@@ -155,9 +172,9 @@ def using(backend: str) -> Iterator[None]:
 
 def _running(what: str) -> Any:
     run = ops.active()
-    if run is None:
+    if run is None or run is run.backend:  # a backend by itself (`using`) runs no program
         raise ProgramError(
-            f"ppgen.{what} was called outside a running program; expected it inside a model or guide that "
-            "ppgen.fit runs. For a look at one by hand: with ppgen.using('numpyro'): ..."
+            f"ppgen.{what} was called outside a running program; expected it inside a model or guide. "
+            "Pass the function that calls it to ppgen.fit or ppgen.Trainer."
         )
     return run

@@ -69,7 +69,7 @@ log = _both("log", jnp.log, doc="Natural logarithm, elementwise.")
 log1p = _both("log1p", jnp.log1p, doc="log(1 + x), accurate near 0.")
 sqrt = _both("sqrt", jnp.sqrt, doc="Square root, elementwise.")
 square = _both("square", jnp.square, doc="x squared, elementwise.")
-absolute = _both("absolute", jnp.abs, doc="|x|, elementwise.")
+absolute = _both("absolute", lambda x: x * jnp.sign(x), doc="|x|, elementwise; its gradient at 0 is 0.")
 sin = _both("sin", jnp.sin, doc="Sine, elementwise.")
 cos = _both("cos", jnp.cos, doc="Cosine, elementwise.")
 tanh = _both("tanh", jnp.tanh, doc="Hyperbolic tangent, elementwise.")
@@ -81,31 +81,31 @@ isfinite = _both("isfinite", jnp.isfinite, doc="False where x is NaN or infinite
 def softplus(x: Array) -> Array:
     """log(1 + e^x), elementwise and without overflow; its gradient at 0 is 1/2."""
     torch = _torch(x)
-    return jax.nn.softplus(x) if torch is None else torch.nn.functional.softplus(x)
+    return jax.nn.softplus(x) if torch is None else torch.nn.functional.softplus(asarray(x))
 
 
 def leaky_relu(x: Array) -> Array:
     """X where positive, 0.2 x elsewhere: the usual choice in critics."""
     torch = _torch(x)
-    return jnp.where(x > 0, x, 0.2 * x) if torch is None else torch.nn.functional.leaky_relu(x, 0.2)
+    return jnp.where(x > 0, x, 0.2 * x) if torch is None else torch.nn.functional.leaky_relu(asarray(x), 0.2)
 
 
 def elu(x: Array) -> Array:
     """X where positive, e^x - 1 elsewhere."""
     torch = _torch(x)
-    return jax.nn.elu(x) if torch is None else torch.nn.functional.elu(x)
+    return jax.nn.elu(x) if torch is None else torch.nn.functional.elu(asarray(x))
 
 
 def silu(x: Array) -> Array:
     """X * sigmoid(x)."""
     torch = _torch(x)
-    return jax.nn.silu(x) if torch is None else torch.nn.functional.silu(x)
+    return jax.nn.silu(x) if torch is None else torch.nn.functional.silu(asarray(x))
 
 
 def gelu(x: Array) -> Array:
     """X * Phi(x), with the exact normal distribution function."""
     torch = _torch(x)
-    return jax.nn.gelu(x, approximate=False) if torch is None else torch.nn.functional.gelu(x)
+    return jax.nn.gelu(x, approximate=False) if torch is None else torch.nn.functional.gelu(asarray(x))
 
 
 def asarray(x: Any, dtype: str | None = None) -> Array:
@@ -241,4 +241,4 @@ def inverse(x: Array) -> Array:
 def stop_gradient(x: Array) -> Array:
     """`x` as a constant: no gradient flows through it."""
     torch = _torch(x)
-    return jax.lax.stop_gradient(x) if torch is None else x.detach()
+    return jax.lax.stop_gradient(x) if torch is None else asarray(x).detach()

@@ -16,8 +16,10 @@ def torch_module(run: Recorder, name: str, net: Any) -> Callable[..., Any]:
     values = {
         path: run.parameter(f"{name}.{path}", lambda rng, p=p: p.detach().clone(), source=net)
         for path, p in net.named_parameters()
+        if p.requires_grad
     }
-    return lambda *args, **kwargs: torch.func.functional_call(net, values, args, kwargs)
+    kept = {path: b.clone() for path, b in net.named_buffers()}  # batch normalisation writes there; not into the user's
+    return lambda *args, **kwargs: torch.func.functional_call(net, {**values, **kept}, args, kwargs)
 
 
 def jax_module(run: Recorder, name: str, net: Any) -> Callable[..., Any]:
@@ -39,8 +41,8 @@ def _flax(run: Recorder, name: str, net: Any) -> Callable[..., Any]:
         if known:
             made = {k.removeprefix(name + "."): None for k in known}
         else:  # the first batch: flax makes its parameters from the shapes of its inputs
-            key = jax.random.key(int(run.create.generator(name).integers(2**31)))
             with jax.ensure_compile_time_eval():
+                key = jax.random.key(int(run.create.generator(name).integers(2**31)))
                 inputs = jax.tree.map(lambda x: jax.numpy.zeros(x.shape, x.dtype), args)
                 made = traverse_util.flatten_dict(net.init(key, *inputs, **kwargs)["params"], sep=".")
         values = {path: run.parameter(f"{name}.{path}", lambda rng, p=p: p, source=net) for path, p in made.items()}

@@ -174,7 +174,7 @@ class Backend:
     def __init__(self) -> None:
         self.backend = self
         self._lent: dict[torch.nn.Parameter, torch.Tensor] = {}
-        self._borrowing = 0
+        self._borrowing = False
 
     # primitives ----------------------------------------------------------------------------------------------
 
@@ -329,25 +329,15 @@ class Backend:
             value.data.copy_(torch.from_numpy(np.array(arrays[f"parameters.{name}"])))
         for role, optimizer in like.optimizers.items() if optimizers else ():
             start, count = f"optimizers.{role}.", f"optimizers.{role}.{type(optimizer).__name__}.count"
+            groups = optimizer.state_dict()["param_groups"]
+            groups[0]["count"] = int(arrays[count])
             moments: dict[int, dict[str, Any]] = {}
             for path, value in arrays.items():
                 if path.startswith(start) and path != count:
                     position, name = path.removeprefix(start).split(".", 1)
                     moments.setdefault(int(position), {})[name] = torch.from_numpy(np.array(value))
-            groups = optimizer.state_dict()["param_groups"]
-            groups[0]["count"] = int(arrays[count])
             optimizer.load_state_dict({"state": moments, "param_groups": groups})
         return replace(like, key=int(arrays["key"]), step=int(arrays["step"]))
-
-    @contextlib.contextmanager
-    def noise(self, key: int) -> Iterator[None]:
-        """Draw from a stream of `key`; the user's own torch stream is left as it was."""
-        state = torch.get_rng_state()
-        torch.manual_seed(key)
-        try:
-            yield
-        finally:
-            torch.set_rng_state(state)
 
     def lend(self, owner: torch.nn.Parameter, value: torch.Tensor) -> torch.nn.Parameter:
         """Make a module's own parameter show `value`; gradients then arrive at `owner`, unless `value` is frozen."""
@@ -358,16 +348,22 @@ class Backend:
 
     @contextlib.contextmanager
     def borrowing(self) -> Iterator[None]:
-        """After the outermost of these blocks (a whole step: gradients need them) modules show their own numbers again."""
-        self._borrowing += 1
+        """Inside the outermost of these blocks modules and torch's random stream are the fit's; after it, the user's again.
+
+        That is a whole step, since its gradients need the modules' tensors.
+        """
+        if self._borrowing:
+            yield
+            return
+        self._borrowing, stream = True, torch.get_rng_state()
         try:
             yield
         finally:
-            self._borrowing -= 1
-            if not self._borrowing:
-                for owner, data in self._lent.items():
-                    owner.data = data
-                self._lent.clear()
+            torch.set_rng_state(stream)
+            for owner, data in self._lent.items():
+                owner.data = data
+            self._lent.clear()
+            self._borrowing = False
 
     # running a program ---------------------------------------------------------------------------------------
 
@@ -412,7 +408,8 @@ class Backend:
         One particle runs without a particle axis. Several run at once along an outermost axis, unless the program
         was found not to broadcast or takes drawn values as arguments: then it runs once per particle.
         """
-        with self.noise(key) if ask.draw else contextlib.nullcontext(), self.borrowing():
+        with self.borrowing():
+            torch.default_generator.manual_seed(key)  # for every run: a program may draw by itself (dropout)
             if particles > 1 and program.vectorises and not set(drawn) & set(program.arguments):
                 returned, recorder = self._once(
                     program,
@@ -438,7 +435,8 @@ class Backend:
     def inspect(self, program: Program, values: Any, rows: int | None, create: Any, key: int) -> _Recorder:
         """Run the program once to learn its sites and make its parameters."""
         tensors = {name: self.array(value) for name, value in values.items()}
-        with self.noise(self.fold_in(key, create.seed)), self.borrowing():
+        with self.borrowing():
+            torch.default_generator.manual_seed(self.fold_in(key, create.seed))
             recorder = self._once(program, {}, tensors, rows, Ask(), particles=None, create=create)[1]
         program.idle = _idle(recorder)
         return recorder
@@ -472,13 +470,13 @@ class Backend:
             program.vectorises = together
 
     def _broadcasts(self, program: Program, parameters: Any, values: Any, rows: int) -> bool:
-        def log_densities(drawn: Any, draw: bool) -> Outcome:
+        def run(drawn: Any, draw: bool, vectorises: bool) -> Outcome:
+            program.vectorises = vectorises
             return self.run(program, parameters, 0, values, drawn, rows, _SEVERAL, Ask(draw=draw))
 
         try:
-            drawn = log_densities({}, True).values
-            program.vectorises, together = True, log_densities(drawn, False)
-            program.vectorises, alone = False, log_densities(drawn, False)
+            drawn = run({}, draw=True, vectorises=True).values
+            together, alone = (run(drawn, draw=False, vectorises=v) for v in (True, False))
         except Exception:  # shapes that do not fit, raised by the program itself
             return False
         return all(

@@ -1,5 +1,6 @@
 """What happens at each site while a program runs: the part that both backends share."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -46,7 +47,7 @@ class Recorder:
         self.created: dict[str, Any] = {}
         self.observations: dict[str, Any] = {}
         self.modules: dict[str, Any] = {}
-        self.trouble: Exception | None = None  # why a given value has no log density; preflight looks at the value
+        self.trouble: Exception | None = None  # why a given value has no log density
         self.returned: Any = None
 
     # parameters ----------------------------------------------------------------------------------------------
@@ -164,16 +165,21 @@ class Recorder:
             if divergence is not None:
                 return self.add("kl", msg, divergence)
             self.add("kl", msg, self.against[name].log_prob(msg["value"]))
-        try:
-            log_density = self.scaled_log_density(msg)
-        except Exception as error:
-            if self.create is None or drawn:
-                raise
-            self.trouble = self.trouble or error
+        log_density = self.scaled_log_density(msg) if self.create is None or drawn else self.try_log_density(msg)
+        if log_density is None:
             return
         self.add(kind, msg, log_density)
         if drawn and not (self.ask.pathwise and reparameterised):
             self.add("score", msg, log_density)
+
+    def try_log_density(self, msg: dict[str, Any]) -> Any | None:
+        """The log density of a given value while inspecting; one that has none is for preflight to look at."""
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                return self.scaled_log_density(msg)
+        except Exception as error:
+            self.trouble = self.trouble or error
+            return None
 
     def add(self, kind: str, msg: dict[str, Any], log_density: Any) -> None:
         """Sum a site's log density over everything but rows, and file it."""

@@ -1,5 +1,6 @@
 """What values a site can take, described alike for both backends."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ class Support:
 
     Attributes:
         kind: `"real"`, `"integer"`, `"simplex"`, `"point"` or `"other"`.
-        low: smallest value, None where unbounded or not a single number.
+        low: smallest value; None where unbounded, nan where it is not one known number (an array, a traced value).
         high: largest value, likewise.
         name: the backend's own name of the constraint.
     """
@@ -32,7 +33,7 @@ class Support:
     @property
     def count(self) -> int | None:
         """How many values the set has, None where that is not finite or not known."""
-        if self.kind != "integer" or self.low is None or self.high is None:
+        if self.kind != "integer" or None in (self.low, self.high) or math.isnan(self.high - self.low):
             return None
         return int(self.high - self.low) + 1
 
@@ -58,7 +59,8 @@ class Support:
             return True
         if "other" in (self.kind, other.kind):
             return self.name == other.name
-        return (self.kind, self.low, self.high) == (other.kind, other.low, other.high)
+        bounds = (self.low, other.low), (self.high, other.high)
+        return self.kind == other.kind and all(_agree(*pair) for pair in bounds)
 
     def __str__(self) -> str:
         if self.kind in ("simplex", "point", "other"):
@@ -69,7 +71,7 @@ class Support:
             return "the reals" if self.kind == "real" else "the integers"
         low = "-inf" if self.low is None else f"{self.low:g}"
         high = "inf" if self.high is None else f"{self.high:g}"
-        return f"{'reals' if self.kind == 'real' else 'integers'} in [{low}, {high}]"
+        return f"{'reals' if self.kind == 'real' else 'integers'} in [{low}, {high}]".replace("nan", "?")
 
 
 def support_of(fn: Any) -> Support:
@@ -88,17 +90,12 @@ def describe(constraint: Any) -> Support:
         constraint = constraint.base_constraint
     name = type(constraint).__name__.lstrip("_")
 
-    def bound(*attributes: str) -> float | None:
-        for attribute in attributes:
-            value = getattr(constraint, attribute, None)
-            if value is None:
-                continue
-            try:
-                numbers = np.unique(np.asarray(value))
-            except Exception:  # a traced array has no value
-                return None
-            return float(numbers[0]) if numbers.size == 1 else None
-        return None
+    def bound(attribute: str) -> float:
+        try:
+            numbers = np.unique(np.asarray(getattr(constraint, attribute)))
+        except Exception:  # an array that is traced, or carries a gradient, shows no value
+            return math.nan
+        return float(numbers[0]) if numbers.size == 1 else math.nan
 
     if name == "Boolean":
         return Support("integer", 0, 1, name)
@@ -109,7 +106,7 @@ def describe(constraint: Any) -> Support:
     if name in ("Real", "RealVector", "RealMatrix"):
         return Support("real", None, None, name)
     if name in ("GreaterThan", "GreaterThanEq", "Positive", "Nonnegative", "SoftplusPositive"):
-        return Support("real", bound("lower_bound") or 0.0, None, name)
+        return Support("real", bound("lower_bound"), None, name)
     if name in ("LessThan", "LessThanEq"):
         return Support("real", None, bound("upper_bound"), name)
     if name in ("Interval", "OpenInterval", "HalfOpenInterval", "UnitInterval"):
@@ -117,3 +114,8 @@ def describe(constraint: Any) -> Support:
     if name == "Simplex":
         return Support("simplex", name=name)
     return Support("other", name=name)
+
+
+def _agree(a: float | None, b: float | None) -> bool:
+    """True for equal bounds, and where one is a number not known."""
+    return a == b or (None not in (a, b) and math.isnan(a - b))

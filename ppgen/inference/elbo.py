@@ -23,7 +23,7 @@ class ELBO(Algorithm):
             without the score term, which vanishes at the exact posterior (Roeder et al., 2017). "score": draws without
             a gradient (discrete sites) get the score function, the others stay pathwise; a guide whose every site is
             reparameterised gets the score function throughout.
-        analytic_kl: integrate out those KL terms that have a closed form.
+        analytic_kl: integrate out those KL terms that have a closed form; the guide draws its sites in the model's order.
         baseline: for "score": None takes the mean of the other particles (needs K > 1; Kool et al., 2019), a network
             or program of the observed sites is learned as a baseline of its own (Mnih & Gregor, 2014).
 
@@ -58,9 +58,10 @@ class ELBO(Algorithm):
 
     def requirements(self) -> tuple:
         """A guide; reparameterised unless the score function is used."""
+        order = (needs.a_guide_in_the_models_order,) if self.analytic_kl else ()
         if self.gradient == "score":
-            return (needs.a_guide, needs.weights_of_the_full_data)
-        return (needs.a_guide, needs.a_reparameterised_guide)
+            return (needs.a_guide, needs.weights_of_the_full_data, *order)
+        return (needs.a_guide, needs.a_reparameterised_guide, *order)
 
     def programs(self, pairing: Pairing) -> dict[str, Any]:
         """The learned baseline."""

@@ -1,6 +1,7 @@
 """Requirements that algorithms share: each looks at the site tables and gives a reason, or None."""
 
 import math
+from itertools import zip_longest
 
 from ppgen.backends.program import Site
 from ppgen.inference.algorithm import Pairing
@@ -30,6 +31,20 @@ def a_reparameterised_guide(pairing: Pairing) -> str | None:
     for site in pairing.guide.latent():
         if not site.reparameterised:
             return f"site {site.name!r} of the guide ({kind(site)}) has no reparameterised draw, so no gradient reaches it"
+    return None
+
+
+def a_guide_in_the_models_order(pairing: Pairing) -> str | None:
+    """KL(q || p) of a site is a closed form only given what precedes it in both programs: same sites, same order."""
+    if pairing.guide is None:
+        return None
+    for site, drawn in zip_longest(pairing.model.latent(pairing.data), pairing.guide.latent()):
+        if drawn is None or site is None or site.name != drawn.name:
+            found, wanted = (f"{s.name!r}" if s else "nothing more" for s in (drawn, site))
+            return (
+                f"KL(q || p) in closed form goes site by site, and the guide draws {found} where the model draws {wanted}; "
+                "draw the model's latent sites in its order, or leave out analytic_kl"
+            )
     return None
 
 

@@ -16,6 +16,7 @@ ACTIVATIONS = {
     "leaky_relu": ops.leaky_relu,
     "sigmoid": ops.sigmoid,
 }
+RECTIFIERS = ("relu", "leaky_relu", "elu", "silu", "gelu")
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -24,7 +25,7 @@ class MLP:
 
     `MLP(784, 200, 20)` maps [..., 784] to [..., 20] through one hidden layer of 200 units; a tuple in the last place,
     `MLP(784, 200, (20, 20))`, gives several outputs from one matrix product. Weights start uniform with
-    variance 1 / fan-in (2 / fan-in after a rectifier), biases at 0.
+    variance 1 / fan-in (2 / fan-in where relu or one of its smooth kin follows), biases at 0.
 
     Args:
         sizes: input size, hidden sizes, output size or tuple of output sizes.
@@ -44,9 +45,8 @@ class MLP:
 
     def __init__(self, *sizes: int | tuple[int, ...], activation: str = "relu") -> None:
         *inner, last = sizes if len(sizes) > 1 else (None, None)
-        if not all(
-            isinstance(n, int) and n > 0 for n in (*inner, *(last if isinstance(last, tuple) else (last,)))
-        ):
+        outputs = last if isinstance(last, tuple) else (last,)
+        if not outputs or not all(isinstance(n, int) and n > 0 for n in (*inner, *outputs)):
             raise ValueError(
                 f"expected MLP(inputs, hidden..., outputs) with positive integers (a tuple only for the outputs); "
                 f"got MLP{sizes}."
@@ -68,7 +68,7 @@ class MLP:
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
-        gain = 6.0 if self.activation in ("relu", "leaky_relu", "elu", "silu", "gelu") else 3.0
+        gain = 6.0 if self.activation in RECTIFIERS else 3.0  # a uniform in [-b, b] has variance b^2 / 3
         layers = list(zip(self.widths, self.widths[1:], strict=False))
         specs = {}
         for i, (m, n) in enumerate(layers):
@@ -90,7 +90,7 @@ class MLP:
             x = ops.linear(x, parameters[f"{i}.weight"], parameters[f"{i}.bias"])
             if i < layers - 1:
                 x = activation(x)
-        if len(self.heads) == 1:
+        if not isinstance(self.sizes[-1], tuple):
             return x
         outputs, start = [], 0
         for size in self.heads:

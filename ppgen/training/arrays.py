@@ -32,8 +32,8 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
             array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
         except ValueError as error:
             raise DataError(
-                f"entry {name!r}: expected an array of numbers; got a {type(value).__name__} whose rows differ in length. "
-                "Pad the rows to one length."
+                f"entry {name!r}: expected an array of numbers; got a {type(value).__name__} whose rows differ in "
+                "length. Pad the rows to one length."
             ) from error
         if array.ndim == 0 or array.dtype.kind not in "fiub":
             raise DataError(
@@ -51,7 +51,7 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
     if len(set(rows.values())) > 1:
         raise DataError(f"expected the same number of rows in every entry; got {rows}. The first axis counts the rows.")
     if not arrays or next(iter(rows.values())) == 0:
-        raise DataError(f"expected at least one row; got an empty batch {rows}.")
+        raise DataError(f"expected at least one row; got an empty batch {rows}. Leave empty batches out.")
     if cut:
         warnings.warn(
             f"float64 entries {cut} are used in float32; pass float32 to be silent, or switch the backend to float64.",
@@ -74,9 +74,7 @@ def cast(arrays: Mapping[str, np.ndarray], model: Program) -> dict[str, np.ndarr
         classes = site.support.kind == "integer" and site.support.name == "IntegerInterval"
         if array.dtype.kind in "iub" and not classes:
             result[name] = array.astype(np.float32)
-        elif classes and (
-            array.dtype.kind in "ub" or array.dtype.kind == "f" and np.array_equal(array, np.trunc(array))
-        ):
+        elif classes and array.dtype.kind in "fub" and np.array_equal(array, np.trunc(array)):
             result[name] = array.astype(np.int32)
     return result
 

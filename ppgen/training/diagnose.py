@@ -11,7 +11,6 @@ from ppgen.joint import Batch
 from ppgen.training.arrays import listed
 from ppgen.training.trainer import State, Trainer
 
-
 _ROWS = 1000  # the most rows that are looked at one by one
 
 

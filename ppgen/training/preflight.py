@@ -1,8 +1,8 @@
 """One look at the programs before anything is compiled: mistakes that would pass in silence become errors."""
 
 import random
-from copy import copy
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,8 +131,8 @@ def _inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initial
         raise _does_not_run(program, arrays, error) from error
     if backend.compiles and _moved(before):
         raise ProgramError(
-            f"the {program.role} draws from Python's or NumPy's own generator, which a compiled program does only once; "
-            "expected randomness from sample sites. Replace the draw by ppgen.sample."
+            f"the {program.role} draws from Python's or NumPy's own generator, which a compiled program does only "
+            "once; expected randomness from sample sites. Replace the draw by ppgen.sample."
         )
     program.sites = recorder.sites
     program.parameters = recorder.found

@@ -240,7 +240,7 @@ class Trainer:
             found |= self._turn(state.parameters, batch, roles, self.backend.fold_in(step_key, turn))[1]
         return found
 
-    def _turn(self, parameters: Any, batch: Any, roles: tuple[str, ...], key: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _turn(self, parameters: Any, batch: Any, roles: tuple[str, ...], key: Any) -> tuple[dict, dict]:
         """Losses by role and gradients by parameter, of the roles that move in a turn."""
         owned = {role: self.owned[role] for role in roles}
         return self.backend.gradients(

@@ -1,4 +1,6 @@
-"""Noise that both backends share, so that their losses and gradients can be compared number by number."""
+"""Noise that both backends share, and values forced on joints, so that losses and gradients are numbers to compare."""
+
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 import torch
 
 import ppgen
+from ppgen.joint import Batch, Draw, Joint
 
 
 class Noise:
@@ -114,3 +117,75 @@ def noise(monkeypatch):
     monkeypatch.setattr(torch, "bernoulli", torch_bernoulli)
     monkeypatch.setattr(torch.distributions.Categorical, "sample", torch_categorical)
     return shared
+
+
+class Forced:
+    """Values that joints give instead of drawing: `forced(guide={"z": z})`, and `dream={...}` for the model's dreams.
+
+    Values are [particles, ...], or one function of the joint and the batch for all of a program's values.
+    """
+
+    def __init__(self):
+        self.held = {}
+
+    def __call__(self, **values):
+        self.held = values
+
+    def values(self, who, joint, batch):
+        given = self.held[who]
+        given = given(joint, batch) if callable(given) else given
+        arrays = {name: joint.backend.array(_single(value)) for name, value in given.items()}
+        particles = next(iter(arrays.values())).shape[0]
+        return Batch(arrays, rows=batch.rows, drawn=arrays, particles=particles)
+
+    def compiled(self, trainer, state, data):
+        """Losses by role and gradients by parameter, in NumPy, as a function of the forced values."""
+        backend, batch = trainer.backend, trainer.device(data)
+        owned = {role: trainer.owned[role] for role in trainer.algorithm.roles}
+
+        def play(parameters, forced):
+            self(**forced)
+            return backend.gradients(
+                lambda values: trainer._raw_losses(values, batch, state.key), parameters, owned, trainer.owners
+            )
+
+        play = backend.compile(play)
+
+        def call(**forced):
+            arrays = {who: {n: backend.array(_single(v)) for n, v in given.items()} for who, given in forced.items()}
+            losses, grads = play(state.parameters, arrays)
+            self()
+            return (
+                {role: float(loss) for role, loss in losses.items()},
+                {name: np.asarray(backend.numpy(grad), float) for name, grad in grads.items()},
+            )
+
+        return call
+
+
+def _single(value):
+    return value.astype(np.float32) if isinstance(value, np.ndarray) else value
+
+
+@pytest.fixture
+def forced(monkeypatch):
+    """Makes joints draw and dream given values; see `Forced`."""
+    values, draw, dream = Forced(), Joint.draw, Joint.dream
+
+    def forced_draw(self, batch=None, particles=1, rows=None, **options):
+        z = draw(self, batch, particles, rows, **options)
+        if self.program.role not in values.held:
+            return z
+        given = values.values(self.program.role, self, batch)
+        assert given.particles == particles, "the algorithm draws another number of particles"
+        log_prob = self.log_prob(batch | given)
+        return replace(z, values=given, log_prob=log_prob, score=log_prob, terms=self.terms(batch | given))
+
+    def forced_dream(self, batch, particles=1, emit=(), **options):
+        if "dream" not in values.held:
+            return dream(self, batch, particles, emit, **options)
+        return Draw(values.values("dream", self, batch))
+
+    monkeypatch.setattr(Joint, "draw", forced_draw)
+    monkeypatch.setattr(Joint, "dream", forced_dream)
+    return values

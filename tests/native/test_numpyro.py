@@ -148,7 +148,9 @@ ALGORITHMS = [
     ppgen.WakeSleep(),
     ppgen.GAN(critic=nn.MLP(PIXELS, 4, 1, activation="tanh")),
 ]
-PAIRS = [("stax", a) for a in ALGORITHMS] + [(p, a) for p in ("flax", "equinox") for a in (ALGORITHMS[0], ALGORITHMS[3])]
+PAIRS = [("stax", a) for a in ALGORITHMS] + [
+    (p, a) for p in ("flax", "equinox") for a in (ALGORITHMS[0], ALGORITHMS[3])
+]
 
 
 def started(model, guide, data, **options):
@@ -162,7 +164,9 @@ def started(model, guide, data, **options):
 def native_parameters(trainer, state):
     """Constrained parameters as `numpyro.infer.SVI.get_params` has them."""
     return {
-        name: value if trainer.specs[name].constraint is None else trainer.backend.constrain(trainer.specs[name].constraint, value)
+        name: value
+        if trainer.specs[name].constraint is None
+        else trainer.backend.constrain(trainer.specs[name].constraint, value)
         for name, value in state.parameters.items()
     }
 
@@ -215,7 +219,9 @@ def test_what_a_fit_can_be_asked(pictures, tmp_path):
 
     found = fit.evaluate(data, particles=200)
     assert found.kind == "lower bound" and found.per_row.shape == (len(pictures),)
-    assert found.nats > -float(fit.trainer.losses(fit.state, data)["model"]) - 0.5  # the bound of one particle is looser
+    assert (
+        found.nats > -float(fit.trainer.losses(fit.state, data)["model"]) - 0.5
+    )  # the bound of one particle is looser
 
     posterior = fit.posterior({"batch": pictures[:3]}, draws=4)
     assert posterior["posterior"]["z"].shape == (1, 4, 3, LATENTS)
@@ -259,7 +265,9 @@ def test_a_regression_with_an_autoguide_learns(algorithm, autoguide, line):
 
 
 def test_a_guide_that_sees_no_data_explains_dreams_by_the_prior(autoguide, line):
-    fit = ppgen.fit(regression, autoguide, data=line, algorithm=ppgen.WakeSleep(), steps=2000, optimizer=ppgen.Adam(0.02))
+    fit = ppgen.fit(
+        regression, autoguide, data=line, algorithm=ppgen.WakeSleep(), steps=2000, optimizer=ppgen.Adam(0.02)
+    )
     np.testing.assert_allclose(fit.params["w_auto_loc"], [0.0, 0.0], atol=0.4)
     np.testing.assert_allclose(fit.params["w_auto_scale"], [1.0, 1.0], atol=0.4)  # from 0.1
 
@@ -366,7 +374,9 @@ def stateful(batch):
 
     net = flax_module("net", Net(), input_shape=(1, PIXELS), mutable=["batch_stats"])
     with numpyro.plate("batch", len(batch)):
-        numpyro.sample("obs", dist.Normal(net(batch.reshape(-1, PIXELS)), 1.0).to_event(1), obs=batch.reshape(-1, PIXELS))
+        numpyro.sample(
+            "obs", dist.Normal(net(batch.reshape(-1, PIXELS)), 1.0).to_event(1), obs=batch.reshape(-1, PIXELS)
+        )
 
 
 @pytest.mark.parametrize(

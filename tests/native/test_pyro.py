@@ -228,7 +228,9 @@ def test_programs_are_left_as_they_were(kind, algorithm, pictures):
         assert all(np.abs(value).max() < 5 for value in fit.params.values())  # nothing started from the store
     finally:
         pyro.clear_param_store()
-    assert all(torch.equal(p, old) and p.requires_grad and p.grad is None for p, old in zip(parameters, before, strict=True))
+    assert all(
+        torch.equal(p, old) and p.requires_grad and p.grad is None for p, old in zip(parameters, before, strict=True)
+    )
 
 
 def test_a_frozen_layer_stays(pictures):
@@ -262,7 +264,9 @@ def test_the_elbo_and_its_gradient_are_pyros_own(kind, pictures):
         with ppgen.using("pyro"):
             return ppgen.ELBO().losses(joints["model"], joints["guide"], batch)
 
-    step = trainer.backend.compile(lambda: trainer.backend.gradients(losses, state.parameters, trainer.owned, trainer.owners))
+    step = trainer.backend.compile(
+        lambda: trainer.backend.gradients(losses, state.parameters, trainer.owned, trainer.owners)
+    )
     found, grads = step()
 
     with pyro.get_param_store().scope():
@@ -291,7 +295,9 @@ def test_learned_numbers_mean_in_pyro_what_they_mean_here(kind, pictures):
     for module in learned.modules():
         if isinstance(module, Encoder | Decoder):
             name = type(module).__name__.lower() + "$$$"
-            module.load_state_dict({k.removeprefix(name): torch.from_numpy(v) for k, v in fit.params.items() if k.startswith(name)})
+            module.load_state_dict(
+                {k.removeprefix(name): torch.from_numpy(v) for k, v in fit.params.items() if k.startswith(name)}
+            )
     with pyro.get_param_store().scope(), torch.no_grad():
         learned.model(x), learned.guide(x)
         for name in set(fit.params) & set(pyro.get_param_store()):
@@ -311,7 +317,9 @@ def test_the_guide_explains_the_dream_and_not_the_data(kind, pictures):
         dream = trainer.joints(state.parameters, 5)["model"].dream(batch).values
     assert dream["x"].shape == (1, *pictures.shape)
     assert not torch.equal(dream["x"][0], batch["x"])
-    torch.testing.assert_close(loss, -log_joint(vae.guide, dream["x"][0], latent=dream["latent"][0]).detach() / len(pictures))
+    torch.testing.assert_close(
+        loss, -log_joint(vae.guide, dream["x"][0], latent=dream["latent"][0]).detach() / len(pictures)
+    )
     encoders = {name for name in trainer.specs if "encoder" in name}
     assert set(trainer.owned["guide"]) == encoders and encoders.isdisjoint(trainer.owned["model"])
 
@@ -345,7 +353,9 @@ def test_one_seed_is_one_run(kind, pictures):
     vae, runs = made(kind), []
     for seed in (0, 0, 1):
         torch.rand(seed + 1)  # what the user draws in between makes no difference
-        runs.append(ppgen.fit(vae.model, vae.guide, data={"x": pictures}, backend="pyro", steps=3, batch_size=7, seed=seed))
+        runs.append(
+            ppgen.fit(vae.model, vae.guide, data={"x": pictures}, backend="pyro", steps=3, batch_size=7, seed=seed)
+        )
     first, second, other = (run.params for run in runs)
     assert all(np.array_equal(first[name], second[name]) for name in first)
     assert not all(np.array_equal(first[name], other[name]) for name in first)
@@ -382,11 +392,15 @@ class BayesianRegression(PyroModule):
 REGRESSIONS = {"function": lambda: regression, "PyroModule": BayesianRegression}
 
 
-@pytest.mark.parametrize("algorithm", [ppgen.ELBO(), ppgen.IWAE(5), ppgen.ReweightedWakeSleep(5)], ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize(
+    "algorithm", [ppgen.ELBO(), ppgen.IWAE(5), ppgen.ReweightedWakeSleep(5)], ids=lambda a: type(a).__name__
+)
 @pytest.mark.parametrize("kind", REGRESSIONS)
 def test_a_regression_with_an_autoguide_learns(kind, algorithm, line):
     model = REGRESSIONS[kind]()
-    fit = ppgen.fit(model, AutoNormal(model), data=line, algorithm=algorithm, backend="pyro", steps=150, optimizer=ppgen.Adam(0.05))
+    fit = ppgen.fit(
+        model, AutoNormal(model), data=line, algorithm=algorithm, backend="pyro", steps=150, optimizer=ppgen.Adam(0.05)
+    )
     weight = next(value for name, value in fit.params.items() if name.startswith("AutoNormal.locs") and value.size == 2)
     np.testing.assert_allclose(weight.ravel(), [1.0, -2.0], atol=0.5)
     drawn = fit.sample(data={"x": line["x"][:4]})
@@ -445,7 +459,9 @@ def test_rows_settles_a_doubt_between_two_plates(pictures):
     state = trainer.init(data)
     p = trainer.joints(state.parameters, 0)["model"]
     per_row = p.log_prob(ppgen.Batch(trainer.device(data)))[0]
-    torch.testing.assert_close(per_row, dist.Normal(0.0, 1.0).log_prob(torch.from_numpy(data["x"])).sum(-1), check_stride=False)
+    torch.testing.assert_close(
+        per_row, dist.Normal(0.0, 1.0).log_prob(torch.from_numpy(data["x"])).sum(-1), check_stride=False
+    )
     with pytest.raises(ProgramError, match=r"rows='"):
         ppgen.fit(model, data=data, steps=1, algorithm=ppgen.MaximumLikelihood(), backend="pyro")
 
@@ -500,5 +516,32 @@ def test_a_loop_over_time_is_legal(pictures):
             with pyro.plate("data", len(x)):
                 pyro.sample(f"obs_{t}", dist.Normal(loc[t], 1.0).expand([4]).to_event(1), obs=x[:, t])
 
-    fit = ppgen.fit(model, data={"x": pictures}, algorithm=ppgen.MaximumLikelihood(), backend="pyro", steps=200, optimizer=ppgen.Adam(0.05))
+    fit = ppgen.fit(
+        model,
+        data={"x": pictures},
+        algorithm=ppgen.MaximumLikelihood(),
+        backend="pyro",
+        steps=200,
+        optimizer=ppgen.Adam(0.05),
+    )
     np.testing.assert_allclose(fit.params["loc"], pictures.mean((0, 2)), atol=0.02)
+
+
+def test_dropout_follows_the_seed_and_leaves_torchs_stream_alone(pictures):
+    torch.manual_seed(0)
+    decoder = tnn.Sequential(tnn.Linear(LATENTS, HIDDEN), tnn.Dropout(0.5), tnn.Linear(HIDDEN, PIXELS))
+
+    def model(x):
+        pyro.module("decoder", decoder)
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("latent", dist.Normal(0.0, 1.0).expand([LATENTS]).to_event(1))
+            pyro.sample("obs", dist.Bernoulli(logits=decoder(z)).to_event(1), obs=x.reshape(-1, PIXELS))
+
+    guide, runs = made("modules").guide, []
+    for _ in range(2):
+        torch.rand(5)
+        before = torch.get_rng_state()
+        runs.append(ppgen.fit(model, guide, data={"x": pictures}, backend="pyro", steps=3))
+        assert torch.equal(before, torch.get_rng_state())
+    np.testing.assert_array_equal(runs[0].history["loss/model"], runs[1].history["loss/model"])
+    assert len(set(runs[0].history["loss/model"])) == 3

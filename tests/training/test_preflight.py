@@ -96,7 +96,10 @@ def test_plate_larger_than_its_data(backend):
         with plate("data", 100):
             sample("y", dist.Normal(x[:, 0] * param("loc", 0.0), 1.0))
 
-    with pytest.raises(ProgramError, match=r"site 'y' of the model: the plate 'data' has size 100.* 7 rows.*plate\("):
+    with pytest.raises(
+        ProgramError,
+        match=r"site 'y' of the model: expected the plate 'data' to have the 7 rows .*got size 100.*plate\(",
+    ):
         look(backend, large, None, {"y": Y}, ML)
     with pytest.raises(ProgramError, match=r"the model does not run on a batch of 7 rows.*'y'.*take it from the data"):
         look(backend, large_with_covariates, None, {"y": Y, "x": X}, ML)
@@ -121,7 +124,7 @@ def test_guide_made_for_another_batch_size(backend, rows):
     ):
         look(backend, model, by_row)
     with pytest.raises(
-        ProgramError, match=rf"site 'z' of the guide: the plate 'data' has size {rows}.* [74] rows.*Take"
+        ProgramError, match=rf"site 'z' of the guide: expected the plate 'data' .*[74] rows.*got size {rows}\. Take"
     ):
         look(backend, model, by_plate)
 
@@ -185,6 +188,14 @@ def test_event_over_rows(backend):
         ProgramError, match=r"site 'z' of the model .*\(7,\) for 7 rows.*\(4,\) for 4.*plate\('data', rows\)"
     ):
         look(backend, all_rows_one_event, over_rows, {"y": Y})
+
+
+def test_observed_site_outside_the_rows(backend):
+    def all_rows_one_event(rows):
+        sample("y", dist.Normal(param("loc", 0.0), 1.0).expand([rows]).to_event(1))
+
+    with pytest.raises(ProgramError, match=r"site 'y' .*expected it in the plate 'data'; got plates \[\]\. Put it in"):
+        look(backend, all_rows_one_event, None, {"y": Y}, ML)
 
 
 def test_critic_gives_one_number_a_row(backend):
@@ -253,7 +264,7 @@ def test_guide_with_the_same_support(backend, program, make):
 
 def test_nothing_observed(backend):
     with pytest.raises(
-        ProgramError, match=r"no site of the model is observed: .*\['y'\].*\['x'\].*Name the data after"
+        ProgramError, match=r"no site of the model is observed: expected .*\['y'\]; got \['x'\]\. Name the data after"
     ):
         look(backend, regression, None, {"x": X}, ML)
 
@@ -280,7 +291,7 @@ def test_guide_misses_a_site(backend):
         param("unused", 0.0)
 
     with pytest.raises(
-        ProgramError, match=r"the guide misses latent site \['z'\] of the model; it has \[\].*Sample them"
+        ProgramError, match=r"the guide misses latent site \['z'\] of the model; got \[\]\. Sample them"
     ):
         look(backend, model, empty)
 

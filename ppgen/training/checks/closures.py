@@ -48,8 +48,8 @@ def registered(program: Program, met: dict[int, Any]) -> None:
         name = next((n for n, arrays in networks.items() if any(a is parameter for a in arrays)), "net")
         raise ProgramError(
             f"the {program.role} uses a torch network {name!r} (a parameter of shape {tuple(parameter.shape)}) without "
-            f"registering it, so it would never learn; expected {_call(program, name)} inside the program. Register it, "
-            f"or freeze it: {name}.requires_grad_(False)."
+            f"registering it, so it would never learn; expected {_call(program, name)} inside the program. "
+            f"Register it, or freeze it: {name}.requires_grad_(False)."
         )
     if program.backend.library == "torch" or (program.native and program.parameters):
         return  # NumPyro's own modules do not tell which network they came from

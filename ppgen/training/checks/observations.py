@@ -35,7 +35,7 @@ def something_is_observed(model: Program, arrays: Mapping[str, np.ndarray]) -> N
     """A model without observations has nothing to learn from."""
     if not model.observed(arrays):
         raise ProgramError(
-            f"no site of the model is observed: its sites are {list(model.sites)}, the data have {sorted(arrays)}. "
+            f"no site of the model is observed: expected data for one of {list(model.sites)}; got {sorted(arrays)}. "
             "Name the data after the site they observe (or pass obs= in a native program)."
         )
 
@@ -59,7 +59,7 @@ def inside_rows(model: Program, arrays: Mapping[str, np.ndarray]) -> None:
     for site in model.observed(arrays):
         if not model.is_local(site):
             raise ProgramError(
-                f"site {site.name!r} of the model is observed but lies outside the plate {model.rows_plate!r}; got plates "
-                f"{sorted(site.plates)}. Put it in `with plate({model.rows_plate!r}, rows):`, or name the plate of rows: "
-                "ppgen.fit(..., rows='...')."
+                f"site {site.name!r} of the model is observed; expected it in the plate {model.rows_plate!r}; got "
+                f"plates {sorted(site.plates)}. Put it in `with plate({model.rows_plate!r}, rows):`, or name the "
+                "plate of rows: ppgen.fit(..., rows='...')."
             )

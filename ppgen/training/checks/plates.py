@@ -22,9 +22,9 @@ def batch_axes_are_plates(program: Program) -> None:
             if site.batch_shape[-axis] != 1 and -axis not in dims:
                 plates = {name: size for name, (_, size) in site.plates.items()}
                 raise ProgramError(
-                    f"site {site.name!r} of the {program.role} has batch shape {site.batch_shape}, and its axis {-axis} "
-                    f"(size {site.batch_shape[-axis]}) belongs to no plate; got plates {plates}. Call .to_event(1) on "
-                    "the distribution if that axis is part of one event, or put the site inside a plate."
+                    f"site {site.name!r} of the {program.role} has batch shape {site.batch_shape}, and its axis "
+                    f"{-axis} (size {site.batch_shape[-axis]}) belongs to no plate; got plates {plates}. "
+                    "Call .to_event(1) if that axis is part of one event, or put the site inside a plate."
                 )
 
 
@@ -36,9 +36,9 @@ def rows_match(program: Program, arrays: Mapping[str, np.ndarray]) -> None:
             _, size = site.plates[program.rows_plate]
             if size != rows:
                 raise ProgramError(
-                    f"site {site.name!r} of the {program.role}: the plate {program.rows_plate!r} has size {size}, but the "
-                    f"batch has {rows} rows. Take the plate's size from the data, plate({program.rows_plate!r}, rows) "
-                    "or len(x), so that it follows the batch."
+                    f"site {site.name!r} of the {program.role}: expected the plate {program.rows_plate!r} to have the "
+                    f"{rows} rows of the batch; got size {size}. Take the plate's size from the data, "
+                    f"plate({program.rows_plate!r}, rows) or len(x), so that it follows the batch."
                 )
 
 

@@ -12,7 +12,7 @@ def match(model: Program, guide: Program, data: Iterable[str]) -> None:
     given = {site.name: site for site in guide.latent() if site.kind != "auxiliary"}
     if missing := [name for name in wanted if name not in given]:
         raise ProgramError(
-            f"the guide misses latent site{'s' * (len(missing) > 1)} {missing} of the model; it has {list(given)}. "
+            f"the guide misses latent site{'s' * (len(missing) > 1)} {missing} of the model; got {list(given)}. "
             "Sample them in the guide, or observe them in the data."
         )
     for name in given:

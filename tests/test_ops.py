@@ -1,0 +1,278 @@
+"""Every function of `ppgen.ops` against NumPy and SciPy, on JAX and on torch."""
+
+import inspect
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+import torch
+
+import ppgen
+from ppgen import ops
+
+RNG = np.random.default_rng(0)
+X = np.concatenate([[0.0, -0.0, 1.0, -1.0, 30.0, -30.0], RNG.normal(size=6)]).astype(np.float32).reshape(3, 4)
+POSITIVE = np.abs(X) + 0.1
+Y = RNG.normal(size=(3, 4)).astype(np.float32)
+SQUARE = RNG.normal(size=(2, 3, 3)).astype(np.float32)
+LOGS = np.array([[-np.inf, 0.0, 1.0], [-np.inf, -np.inf, -np.inf], [500.0, 501.0, -800.0]], np.float32)
+VECTORS = RNG.normal(size=(5, 3, 4)).astype(np.float32)
+WEIGHT, BIAS = RNG.normal(size=(4, 2)).astype(np.float32), RNG.normal(size=2).astype(np.float32)
+CLASSES = np.array([[0, 2], [1, 0]], np.int32)
+
+
+def numpy_gelu(x):
+    return x * scipy.special.ndtr(x)
+
+
+def logsumexp(x, axis=-1, keepdims=False):
+    return scipy.special.logsumexp(x.astype(np.float64), axis=axis, keepdims=keepdims)
+
+
+# name: [(arguments, what NumPy gives)]; NumPy arrays among the arguments become arrays of the library
+TABLE = {
+    "exp": [((X,), np.exp(X))],
+    "expm1": [((X * 1e-4,), np.expm1(X.astype(np.float64) * 1e-4))],
+    "log": [((POSITIVE,), np.log(POSITIVE))],
+    "log1p": [((POSITIVE * 1e-4,), np.log1p(POSITIVE.astype(np.float64) * 1e-4))],
+    "sqrt": [((POSITIVE,), np.sqrt(POSITIVE))],
+    "square": [((X,), X**2)],
+    "absolute": [((X,), np.abs(X))],
+    "sin": [((X,), np.sin(X))],
+    "cos": [((X,), np.cos(X))],
+    "tanh": [((X,), np.tanh(X))],
+    "sigmoid": [((X,), scipy.special.expit(X))],
+    "relu": [((X,), np.maximum(X, 0))],
+    "isfinite": [((LOGS,), np.isfinite(LOGS)), ((np.array([np.nan, 1.0]),), [False, True])],
+    "softplus": [((X,), np.logaddexp(0, X)), ((X * 50,), np.logaddexp(0, X * 50))],
+    "leaky_relu": [((X,), np.where(X > 0, X, 0.2 * X))],
+    "elu": [((X,), np.where(X > 0, X, np.expm1(np.minimum(X, 0))))],
+    "silu": [((X,), X * scipy.special.expit(X))],
+    "gelu": [((X,), numpy_gelu(X))],
+    "sum": [
+        ((X,), X.sum()),
+        ((X, 0), X.sum(0)),
+        ((X, -1, True), X.sum(-1, keepdims=True)),
+        ((VECTORS, (0, -1)), VECTORS.sum((0, -1))),
+        ((VECTORS, [0, 1], True), VECTORS.sum((0, 1), keepdims=True)),
+    ],
+    "mean": [((X,), X.mean()), ((X, 0), X.mean(0)), ((X, -1), X.mean(-1))],
+    "logsumexp": [
+        ((X,), logsumexp(X)),
+        ((X, 0), logsumexp(X, 0)),
+        ((X, 0, True), logsumexp(X, 0, True)),
+        ((LOGS,), logsumexp(LOGS)),
+    ],
+    "logmeanexp": [((X,), logsumexp(X, 0) - math.log(3)), ((LOGS, -1), logsumexp(LOGS) - math.log(3))],
+    "softmax": [((X,), scipy.special.softmax(X, -1)), ((X, 0), scipy.special.softmax(X, 0))],
+    "log_softmax": [((X,), scipy.special.log_softmax(X, -1)), ((X, 0), scipy.special.log_softmax(X, 0))],
+    "where": [
+        ((X > 0, X, Y), np.where(X > 0, X, Y)),
+        ((X > 0, X, 0.0), np.where(X > 0, X, 0)),
+        ((X > 0, 1.0, 0.0), np.where(X > 0, 1.0, 0.0)),
+    ],
+    "clip": [
+        ((X, -0.5, 0.5), np.clip(X, -0.5, 0.5)),
+        ((X, 0.0), np.clip(X, 0, None)),
+        ((X, None, 0.0), np.clip(X, None, 0)),
+    ],
+    "stack": [(([X, Y],), np.stack([X, Y])), (((X, Y), -1), np.stack([X, Y], -1))],
+    "concatenate": [(([X, Y],), np.concatenate([X, Y], -1)), (((X, Y), 0), np.concatenate([X, Y]))],
+    "broadcast_to": [((X, (2, 3, 4)), np.broadcast_to(X, (2, 3, 4)))],
+    "one_hot": [((CLASSES, 3), np.eye(3)[CLASSES]), ((CLASSES.astype(np.int64), 4), np.eye(4)[CLASSES])],
+    "einsum": [
+        (("ij,ij->i", X, Y), np.einsum("ij,ij->i", X, Y)),
+        (("kij,jm->kim", VECTORS, WEIGHT), np.einsum("kij,jm->kim", VECTORS, WEIGHT)),
+    ],
+    "linear": [
+        ((X, WEIGHT, BIAS), X @ WEIGHT + BIAS),
+        ((VECTORS, WEIGHT, BIAS), VECTORS @ WEIGHT + BIAS),
+        ((X[0], WEIGHT, BIAS), X[0] @ WEIGHT + BIAS),
+    ],
+    "inverse": [((SQUARE,), np.linalg.inv(SQUARE)), ((SQUARE[0],), np.linalg.inv(SQUARE[0]))],
+    "stop_gradient": [((X,), X)],
+}
+ELEMENTWISE = [*list(TABLE)[: list(TABLE).index("sum")], "stop_gradient"]
+CREATE = {"asarray", "zeros", "ones", "arange", "eye"}
+CONTEXT = {"active", "activate"}
+LIBRARY = {"numpyro": jax.Array, "pyro": torch.Tensor}
+TENSOR = {"numpyro": jnp.asarray, "pyro": lambda x: torch.from_numpy(np.array(x))}
+
+
+def convert(argument, backend):
+    if isinstance(argument, np.ndarray):
+        return TENSOR[backend](argument)
+    if isinstance(argument, list | tuple) and isinstance(argument[0], np.ndarray):
+        return type(argument)(convert(part, backend) for part in argument)
+    return argument
+
+
+def test_the_table_has_every_function():
+    public = {
+        name
+        for name, value in vars(ops).items()
+        if inspect.isfunction(value) and value.__module__ == "ppgen.ops" and not name.startswith("_")
+    }
+    assert public == TABLE.keys() | CREATE | CONTEXT
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"), [(name, *case) for name, cases in TABLE.items() for case in cases]
+)
+def test_against_numpy(name, arguments, expected, backend):
+    """Outside `using` the arrays decide the library; inside it, for where(), so may the backend."""
+    with ppgen.using(backend):
+        found = getattr(ops, name)(*(convert(a, backend) for a in arguments))
+    assert isinstance(found, LIBRARY[backend])
+    assert found.shape == np.shape(expected)
+    assert str(found.dtype).removeprefix("torch.") == ("bool" if name == "isfinite" else "float32")
+    np.testing.assert_allclose(np.asarray(found), expected, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["exp", "softplus", "sum", "logsumexp", "leaky_relu", "gelu", "stop_gradient"])
+def test_the_arrays_decide_the_library(name, backend):
+    """Also against the active backend, and without one."""
+    other = "pyro" if backend == "numpyro" else "numpyro"
+    assert isinstance(getattr(ops, name)(TENSOR[backend](X)), LIBRARY[backend])
+    with ppgen.using(other):
+        assert isinstance(getattr(ops, name)(TENSOR[backend](X)), LIBRARY[backend])
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_numbers_go_to_the_active_library(name, backend):
+    """`ops.exp(0.5)` inside a program."""
+    with ppgen.using(backend):
+        found = getattr(ops, name)(0.5)
+    expected = np.asarray(getattr(ops, name)(jnp.asarray(0.5)))
+    assert isinstance(found, LIBRARY[backend]) or name == "stop_gradient"  # JAX leaves a number a number
+    np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-6)
+
+
+CREATED = {
+    "zeros": (((2, 3),), np.zeros((2, 3)), "float32"),
+    "ones": (([2, 3],), np.ones((2, 3)), "float32"),
+    "eye": ((3,), np.eye(3), "float32"),
+    "arange": ((4,), np.arange(4), None),
+}
+
+
+@pytest.mark.parametrize("name", CREATED)
+def test_arrays_are_created_in_the_active_library(name, backend):
+    arguments, expected, dtype = CREATED[name]
+    with ppgen.using(backend):
+        found = getattr(ops, name)(*arguments)
+    assert isinstance(found, LIBRARY[backend])
+    assert dtype is None or str(found.dtype).removeprefix("torch.") == dtype
+    np.testing.assert_array_equal(np.asarray(found), expected)
+
+
+@pytest.mark.parametrize("name", CREATED)
+def test_without_an_active_backend_arrays_are_jaxs(name):
+    assert ops.active() is None
+    assert isinstance(getattr(ops, name)(*CREATED[name][0]), jax.Array)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "bool", "float16"])
+@pytest.mark.parametrize("value", [1.0, [0.0, 1.0], np.array([0, 1]), np.array([0.0, 1.0])], ids=repr)
+def test_asarray_by_name_of_the_type(value, dtype, backend):
+    with ppgen.using(backend):
+        found = ops.asarray(value, dtype)
+    assert isinstance(found, LIBRARY[backend])
+    assert str(found.dtype).removeprefix("torch.") == dtype
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(value, dtype))
+
+
+def test_asarray_keeps_an_array_as_it_is(backend):
+    x = TENSOR[backend](X)
+    assert ops.asarray(x) is x
+
+
+@pytest.mark.parametrize("value", [0.5, [0.5, 1.5], np.array([0.5, 1.5], np.float32)], ids=repr)
+def test_asarray_of_numbers_is_single_precision(value, backend):
+    with ppgen.using(backend):
+        assert str(ops.asarray(value).dtype).removeprefix("torch.") == "float32"
+
+
+def gradient(function, x, backend):
+    """Of the sum of `function` at `x`, as NumPy."""
+    if backend == "numpyro":
+        return np.asarray(jax.grad(lambda x: jnp.sum(function(x)))(jnp.asarray(x)))
+    x = torch.tensor(x, requires_grad=True)
+    total = function(x).sum()
+    return torch.autograd.grad(total, x)[0].numpy() if total.requires_grad else np.zeros(x.shape, np.float32)
+
+
+AT_ZERO = {
+    "softplus": 0.5,
+    "relu": 0.0,
+    "leaky_relu": 0.2,
+    "elu": 1.0,
+    "silu": 0.5,
+    "gelu": 0.5,
+    "tanh": 1.0,
+    "sigmoid": 0.25,
+    "square": 0.0,
+    "absolute": 0.0,
+    "exp": 1.0,
+    "expm1": 1.0,
+    "log1p": 1.0,
+}
+
+
+@pytest.mark.parametrize("name", AT_ZERO)
+def test_gradients_at_zero(name, backend):
+    """The two libraries choose the same subgradient where there are several."""
+    found = gradient(getattr(ops, name), np.zeros(2, np.float32), backend)
+    np.testing.assert_allclose(found, AT_ZERO[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["logsumexp", "logmeanexp", "softmax", "log_softmax"])
+def test_gradients_with_minus_infinity(name, backend):
+    """A weight of zero gets no gradient, and spoils no other."""
+    x = np.array([[-np.inf], [0.0], [1.0]], np.float32)
+    found = gradient(lambda x: getattr(ops, name)(x, 0)[-1], x, backend)
+    assert np.isfinite(found).all(), found
+    assert found[0] == 0
+
+
+def test_logsumexp_of_nothing_but_minus_infinity(backend):
+    x = TENSOR[backend](np.full(3, -np.inf, np.float32))
+    assert float(ops.logsumexp(x)) == -np.inf
+    assert float(ops.logmeanexp(x)) == -np.inf
+
+
+def test_stop_gradient_stops_it(backend):
+    x = np.array([1.0, 2.0], np.float32)
+    np.testing.assert_array_equal(gradient(ops.stop_gradient, x, backend), 0)
+    np.testing.assert_array_equal(gradient(lambda x: x * ops.stop_gradient(x), x, backend), x)
+
+
+def test_where_hides_the_gradient_of_the_other_branch(backend):
+    x = np.array([-1.0, 4.0], np.float32)
+    safe = gradient(lambda x: ops.where(x > 0, ops.sqrt(ops.where(x > 0, x, 1.0)), 0.0), x, backend)
+    np.testing.assert_allclose(safe, [0, 0.25])
+
+
+def test_broadcast_gives_its_gradient_back(backend):
+    found = gradient(lambda x: ops.broadcast_to(x, (5, 2)), np.ones(2, np.float32), backend)
+    np.testing.assert_array_equal(found, 5)
+
+
+def test_a_backend_is_active_inside_its_block_only():
+    numpyro, pyro = ppgen.backends.get("numpyro"), ppgen.backends.get("pyro")
+    with ppgen.using("numpyro"):
+        assert ops.active() is numpyro
+        with ppgen.using("pyro"):
+            assert ops.active() is pyro
+        assert ops.active() is numpyro
+    assert ops.active() is None
+    with pytest.raises(RuntimeError), ppgen.using("pyro"):
+        raise RuntimeError
+    assert ops.active() is None
+
+
+def test_documented():
+    assert all(getattr(ops, name).__doc__ for name in TABLE.keys() | CREATE | CONTEXT)
