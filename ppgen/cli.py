@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 app = typer.Typer(
@@ -17,7 +18,7 @@ app = typer.Typer(
 
 @app.command()
 def demo(
-    backend: Annotated[str, typer.Option(help="numpyro (JAX) or pyro (PyTorch; needs the extra ppgen[pyro]).")] = "numpyro",
+    backend: Annotated[str, typer.Option(help="numpyro (JAX) or pyro (PyTorch; needs the extra ppgen\\[pyro]).")] = "numpyro",
     out: Annotated[Path, typer.Option(help="Folder for results.json, samples.png and curves.png.")] = Path("runs/demo"),
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the 1437 training images for each algorithm.")] = 120,
     seed: Annotated[int, typer.Option(help="Seed of initial values, order of images and noise.")] = 0,
@@ -30,7 +31,7 @@ def demo(
     try:
         backends.get(backend)
     except (ValueError, ImportError) as error:
-        console.print(f"[red]{error}[/red]")
+        console.print(str(error), style="red", markup=False)
         raise typer.Exit(2) from None
     report.run(out, backend, epochs, seed, console)
 
@@ -40,7 +41,7 @@ def list_() -> None:
     """List the algorithms, programs, data sets and distributions that ppgen has."""
     from ppgen import data, inference, language, models
 
-    console = Console()
+    console = Console(markup=False)
     for title, names in {
         "algorithms (ppgen.<name>)": {k: getattr(inference, k) for k in inference.__all__ if k[0].isupper()},
         "programs (ppgen.models.<name>)": {k: getattr(models, k) for k in models.__all__ if callable(getattr(models, k))},
@@ -51,7 +52,8 @@ def list_() -> None:
             if name not in ("ALGORITHMS", "Algorithm"):
                 table.add_row(f"  {name}", (thing.__doc__ or "").strip().splitlines()[0])
         console.print(table)
-    console.print("[bold]distributions (ppgen.dist.<name>)[/bold]\n  " + ", ".join(language.dist.SHARED))
+    console.print("distributions (ppgen.dist.<name>)", style="bold")
+    console.print(Padding(", ".join(language.dist.SHARED), (0, 2)))
 
 
 if __name__ == "__main__":

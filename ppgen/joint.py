@@ -119,7 +119,8 @@ class Joint:
     ) -> Draw:
         """Draw every site afresh, the observed ones too, for as many rows as `batch` has.
 
-        The program keeps the arguments that are not sites of its own (covariates, labels).
+        The program keeps the arguments that are not sites of its own (covariates, labels), and sites that were drawn
+        elsewhere (global ones, from a guide).
 
         Args:
             batch: gives the number of rows and the covariates.
@@ -128,16 +129,17 @@ class Joint:
             density: compute the log density of the dream too.
         """
         program = self.program
-        observed = program.observes.values()  # a native program takes their shapes from these arguments
-        keep = {k: v for k, v in batch.items() if k in program.arguments and (k not in program.sites or k in observed)}
-        given = Batch(keep, rows=batch.rows)
+        shaping = program.observes.values()  # arguments that a native program observes; it needs their shapes
+        covariates = {k for k in program.arguments if k not in program.sites or k in shaping}
+        kept = {k: v for k, v in batch.items() if k in covariates | batch.drawn}
+        given = Batch(kept, rows=batch.rows, drawn=batch.drawn, particles=particles)
         outcome = self._run(given, Ask(fresh=True, density=density, emit=frozenset(emit)), particles)
-        for (
-            site,
-            argument,
-        ) in program.observes.items():  # a native program takes its dream back as an argument
-            shape = (particles, *batch[argument].shape)
-            outcome.values[argument] = outcome.values[site].reshape(shape)
+        for site in program.observed(batch.keys() - batch.drawn):
+            argument = program.observes.get(site.name) if site.observed else site.name
+            if argument in batch:  # in the data's shape and, where floats meet integers, their type
+                data = batch[argument]
+                outcome.values[argument] = outcome.values[site.name].reshape(particles, *data.shape) + 0 * data
+        outcome.values.update({name: batch[name] for name in batch.drawn})
         return self._draw(outcome, batch.rows, particles)
 
     def log_prob(self, values: Batch) -> ops.Array:

@@ -13,13 +13,13 @@ from ppgen import backends, ops
 from ppgen.errors import PpgenError, ProgramError
 
 CONSTRAINTS: dict[str, Callable[[np.ndarray], Any]] = {
-    "real": np.isfinite,
+    "real": lambda x: True,
     "positive": lambda x: x > 0,
     "unit_interval": lambda x: (x > 0) & (x < 1),
     "simplex": lambda x: (x > 0).all() and np.allclose(x.sum(-1), 1),
     "lower_cholesky": lambda x: (np.diagonal(x, axis1=-2, axis2=-1) > 0).all() and not np.triu(x, 1).any(),
 }
-"""Whether an initial value is inside a constraint; on its edge a parameter could not move."""
+"""Whether finite numbers are strictly inside a constraint; a parameter that starts on an edge would stay there."""
 
 
 def sample(name: str, fn: Any) -> ops.Array:
@@ -41,8 +41,11 @@ def sample(name: str, fn: Any) -> ops.Array:
         ...     with plate("data", rows):
         ...         sample("x", dist.Normal(0.0, 1.0))
     """
+    run = _running("sample")
+    if isinstance(fn, type) or not hasattr(fn, "log_prob"):
+        raise ProgramError(f"site {name!r}: expected a distribution, such as ppgen.dist.Normal(0.0, 1.0); got {fn!r}.")
     try:
-        return _running("sample").backend.sample(name, fn, {ops.active().backend.MARK: True})
+        return run.backend.sample(name, fn, {run.backend.MARK: True})
     except Exception as error:
         if not isinstance(error, PpgenError):
             error.add_note(f"(at site {name!r})")
@@ -85,8 +88,10 @@ def param(
             raise ProgramError(
                 f"param {name!r}: expected numbers, or a function from a NumPy generator to them; got {init!r} ({error})."
             ) from error
-        if not np.all(CONSTRAINTS[constraint](value)):
-            raise ProgramError(f"param {name!r}: expected an initial value inside {constraint!r}; got {value}. Start it there.")
+        if not (np.isfinite(value).all() and np.all(CONSTRAINTS[constraint](value))):
+            raise ProgramError(
+                f"param {name!r}: expected a finite initial value strictly inside {constraint!r}; got {value}. Start it there."
+            )
         return value if native is None else run.backend.unconstrain(native, run.backend.array(value))
 
     return run.parameter(name, make, native)
@@ -163,7 +168,8 @@ def using(backend: str) -> Iterator[None]:
     Example:
         >>> import ppgen
         >>> with ppgen.using("numpyro"):
-        ...     print(ppgen.dist.Normal(0.0, 1.0).log_prob(0.0).round(4))
+        ...     log_prob = ppgen.dist.Normal(0.0, 1.0).log_prob(0.0)
+        >>> round(float(log_prob), 4)
         -0.9189
     """
     with ops.activate(backends.get(backend)):

@@ -155,6 +155,12 @@ def mean(x: Array, axis: int | None = None) -> Array:
     return x.mean(axis)
 
 
+def amax(x: Array, axis: int) -> Array:
+    """The largest entry along `axis`."""
+    torch = _torch(x)
+    return jnp.max(x, axis) if torch is None else torch.amax(x, axis)
+
+
 def logsumexp(x: Array, axis: int = -1, keepdims: bool = False) -> Array:
     """Log sum e^x over `axis`, without overflow."""
     torch = _torch(x)

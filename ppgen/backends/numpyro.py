@@ -40,7 +40,7 @@ OVERRIDES = {"Bernoulli": Bernoulli}
 
 
 class _Native(Exception):
-    """Ends a trace on shapes at the first statement of a native program: it may keep what it is given (an autoguide)."""
+    """Ends a trace on shapes at a native program's first statement; an autoguide, say, would keep what is traced."""
 
 
 class _Sites(Messenger):

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 import math
 import warnings
 import weakref
@@ -62,26 +63,27 @@ class _Recorder(Recorder):
         if known is not None and owner is not known.source:
             if None not in (owner, known.source):
                 raise ProgramError(
-                    f"the {self.program.role} has two torch parameters under the name {name!r}; expected one. Build each "
-                    "network once, outside the program, and give each its own name."
+                    f"the {self.program.role} has two torch parameters under the name {name!r}; expected one. "
+                    "Build each network once, outside the program, and give each its own name."
                 )
             owner = None
-        if owner is not None and name not in self.parameters and known is None and not owner.requires_grad:
+        if owner is not None and known is None and name not in self.parameters and not owner.requires_grad:
             msg["value"] = owner  # a layer that is to stay as it is
             return
         value = self.parameter(name, make, constraint, owner)
-        if owner is not None:  # the module computes with its own tensor: lend it ours
-            value = self.backend.lend(owner, self.parameters.get(name, self.created.get(name)))
+        raw = self.parameters.get(name, self.created.get(name))
+        if owner is None:
+            value.unconstrained = weakref.ref(raw)  # as Pyro's own parameters have it
+        else:  # the module computes with its own tensor: lend it ours
+            value = self.backend.lend(owner, raw)
             value = value if constraint is None else self.backend.constrain(constraint, value)
-        elif not isinstance(value, torch.nn.Parameter):
-            value.unconstrained = weakref.ref(self.parameters.get(name, self.created.get(name)))
         msg["value"] = value
 
     def origin(self, msg: Any) -> tuple[Any, Any, torch.nn.Parameter | None]:
         """What makes a parameter's first (unconstrained) value, its constraint, and the tensor a module holds it in."""
         name, store = msg["name"], pyro.get_param_store()
         source, constraint = (*msg["args"], None)[1], msg["kwargs"]["constraint"]
-        if source is None and name in store._constraints:  # a PyroParam: its module has just put it there, unconstrained
+        if source is None and name in store._constraints:  # a PyroParam, which its module has just put there
             owner, constraint = store._params[name], store._constraints[name]
             return lambda _: owner.detach().clone(), _constrained(constraint), owner
         constraint = _constrained(constraint)
@@ -348,7 +350,7 @@ class Backend:
 
     @contextlib.contextmanager
     def borrowing(self) -> Iterator[None]:
-        """Inside the outermost of these blocks modules and torch's random stream are the fit's; after it, the user's again.
+        """Inside the outermost of these blocks modules and torch's random stream are the fit's, after it the user's.
 
         That is a whole step, since its gradients need the modules' tensors.
         """
@@ -459,7 +461,8 @@ class Backend:
         programs = list(programs)
         used = {name for program in programs for name in program.parameters if name not in program.idle}
         for program in programs:
-            program.parameters = {n: p for n, p in program.parameters.items() if n in used - program.idle or n not in used}
+            for name in program.idle & used:
+                del program.parameters[name]
         tensors = {name: self.array(value) for name, value in values.items()}
         with torch.no_grad(), self.borrowing(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numbers decide
@@ -587,7 +590,7 @@ _WANT_TENSORS = frozenset(
 def _idle(recorder: _Recorder) -> frozenset[str]:
     """Parameters of modules that a program registers but that nothing it computes depends on."""
     owners = {name: p.source for name, p in recorder.found.items() if isinstance(p.source, torch.nn.Parameter)}
-    terms = [*sum(recorder.local.values(), []), *sum(recorder.shared.values(), []), *recorder.values.values()]
+    terms = itertools.chain(*recorder.local.values(), *recorder.shared.values(), recorder.values.values())
     outputs = [x.sum() for x in (*terms, recorder.returned) if isinstance(x, torch.Tensor) and x.requires_grad]
     if not owners or not outputs:
         return frozenset()

@@ -126,9 +126,9 @@ class Recorder:
             msg["value"], msg["is_observed"] = self.place(msg, self.given[name]), True
         elif not self.ask.draw and infer.get("is_auxiliary"):
             raise IllegalPairing(
-                f"the {self.program.role} goes by an auxiliary site {name!r}, which only its own draws have, so the density of "
-                "a dream cannot be computed; expected a guide of the model's latent sites alone. Write the guide out, or "
-                "learn it without a sleep phase."
+                f"the {self.program.role} goes by an auxiliary site {name!r}, which only its own draws have, so the "
+                "density of a dream cannot be computed; expected a guide of the model's latent sites alone. "
+                "Write the guide out, or learn it without a sleep phase."
             )
         elif not self.ask.draw:
             raise DataError(
@@ -219,17 +219,18 @@ class Recorder:
         loops = [frame.name for frame in msg["cond_indep_stack"] if frame.dim is None]
         if loops and len(loops) == len(msg["cond_indep_stack"]):
             raise ProgramError(
-                f"site {msg['name']!r} of the {self.program.role} is observed inside a loop over the plate {loops[0]!r}; "
-                f"expected all rows at once, in one site. Write `with plate({loops[0]!r}, rows):` in place of `for ... in`."
+                f"site {msg['name']!r} of the {self.program.role} is observed inside a loop over the plate "
+                f"{loops[0]!r}; expected all rows at once, in one site. Write `with plate({loops[0]!r}, rows):` in "
+                "place of `for ... in`."
             )
 
     def whole_plate(self, name: str, size: int, subsample_size: int) -> None:
         """A plate has all its rows: `fit` makes the minibatches and weighs them."""
         if size != subsample_size:
             raise ProgramError(
-                f"the {self.program.role} draws {subsample_size} of {size} rows in the plate {name!r}; expected a plate of the "
-                "rows it is given. ppgen does the scaling: take the plate's size from the data, plate(name, len(x)), and pass "
-                "batch_size to ppgen.fit."
+                f"the {self.program.role} draws {subsample_size} of {size} rows in the plate {name!r}; expected a plate "
+                "of the rows it is given. ppgen does the scaling: take the plate's size from the data, "
+                "plate(name, len(x)), and pass batch_size to ppgen.fit."
             )
 
     def is_native(self, msg: dict[str, Any]) -> bool:

@@ -23,7 +23,8 @@ class ELBO(Algorithm):
             without the score term, which vanishes at the exact posterior (Roeder et al., 2017). "score": draws without
             a gradient (discrete sites) get the score function, the others stay pathwise; a guide whose every site is
             reparameterised gets the score function throughout.
-        analytic_kl: integrate out those KL terms that have a closed form; the guide draws its sites in the model's order.
+        analytic_kl: integrate out those KL terms that have a closed form, given the sites before; the guide then draws
+            its sites in the model's order.
         baseline: for "score": None takes the mean of the other particles (needs K > 1; Kool et al., 2019), a network
             or program of the observed sites is learned as a baseline of its own (Mnih & Gregor, 2014).
 
@@ -42,9 +43,7 @@ class ELBO(Algorithm):
         positive("particles", self.particles, "ELBO")
         option("gradient", self.gradient, ("reparam", "stl", "score"), "ELBO")
         if self.gradient == "stl" and self.analytic_kl:
-            raise ValueError(
-                "ELBO: expected gradient='stl' or analytic_kl=True; got both. STL needs the sampled KL."
-            )
+            raise ValueError("ELBO: expected gradient='stl' or analytic_kl=True; got both. STL needs the sampled KL.")
         if self.gradient == "score" and self.baseline is None and self.particles < 2:
             raise ValueError(
                 "ELBO: expected particles >= 2 with gradient='score', so that each draw has others for its baseline; "
@@ -65,13 +64,9 @@ class ELBO(Algorithm):
 
     def programs(self, pairing: Pairing) -> dict[str, Any]:
         """The learned baseline."""
-        return (
-            {} if self.baseline is None else {"baseline": scalar_program("baseline", self.baseline, pairing)}
-        )
+        return {} if self.baseline is None else {"baseline": scalar_program("baseline", self.baseline, pairing)}
 
-    def losses(
-        self, p: Joint, q: Joint, batch: Batch, baseline: Joint | None = None
-    ) -> Mapping[str, ops.Array]:
+    def losses(self, p: Joint, q: Joint, batch: Batch, baseline: Joint | None = None) -> Mapping[str, ops.Array]:
         """Minus the bound, in nats per row."""
         if self.gradient == "stl":
             z = q.draw(batch, self.particles)

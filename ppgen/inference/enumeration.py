@@ -12,7 +12,7 @@ from ppgen.joint import Batch, Joint
 
 
 def log_evidence(p: Joint, batch: Batch) -> ops.Array:
-    r"""log p(x), exactly: [rows], or [1] for all rows together where a latent site w is global.
+    r"""Log p(x), exactly: [rows], or [1] for all rows together where a latent site w is global.
 
     .. math:: \log p(x) = \log \sum_w p(w) \prod_i \sum_{z_i} p(x_i, z_i | w)
     """

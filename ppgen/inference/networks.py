@@ -28,7 +28,5 @@ def scalar_program(name: str, net: Any, pairing: Pairing) -> Callable[..., ops.A
         columns = [1.0 * observed[n].reshape(observed[n].shape[0], -1) for n in names]
         return module(name, net)(ops.concatenate(columns, -1))[..., 0]
 
-    program.__signature__ = inspect.Signature(
-        [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in names]
-    )
+    program.__signature__ = inspect.Signature([inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in names])
     return program

@@ -43,6 +43,8 @@ class Renyi(Algorithm):
             loss = -per_row(log_w, batch)
         else:
             order = 1 - self.alpha
-            bound = ops.logmeanexp(order * p.pool(log_w, batch), 0) / order
+            power = order * p.pool(log_w, batch)
+            top = ops.amax(power, 0)  # expm1 and log1p keep their digits where the order is near 0
+            bound = top / order + ops.log1p(ops.mean(ops.expm1(power - top), 0)) / order
             loss = -per_row(bound[None], batch)
         return {"model": loss, "guide": loss}

@@ -30,20 +30,22 @@ def a_reparameterised_guide(pairing: Pairing) -> str | None:
         return None
     for site in pairing.guide.latent():
         if not site.reparameterised:
-            return f"site {site.name!r} of the guide ({kind(site)}) has no reparameterised draw, so no gradient reaches it"
+            return (
+                f"site {site.name!r} of the guide ({kind(site)}) has no reparameterised draw, so no gradient reaches it"
+            )
     return None
 
 
 def a_guide_in_the_models_order(pairing: Pairing) -> str | None:
-    """KL(q || p) of a site is a closed form only given what precedes it in both programs: same sites, same order."""
+    """The guide draws the model's latent sites in the model's order, so that KL(q || p) can be taken one by one."""
     if pairing.guide is None:
         return None
     for site, drawn in zip_longest(pairing.model.latent(pairing.data), pairing.guide.latent()):
         if drawn is None or site is None or site.name != drawn.name:
             found, wanted = (f"{s.name!r}" if s else "nothing more" for s in (drawn, site))
             return (
-                f"KL(q || p) in closed form goes site by site, and the guide draws {found} where the model draws {wanted}; "
-                "draw the model's latent sites in its order, or leave out analytic_kl"
+                "KL(q || p) in closed form holds site by site, given the sites before, and the guide draws "
+                f"{found} where the model draws {wanted}; draw the model's sites in its order, or leave out analytic_kl"
             )
     return None
 
@@ -98,7 +100,9 @@ def gradient_to_the_model(pairing: Pairing) -> str | None:
     """Latent draws of the model itself carry gradients."""
     for site in pairing.model.latent(pairing.data):
         if not site.reparameterised:
-            return f"site {site.name!r} of the model ({kind(site)}) has no reparameterised draw, so no gradient passes it"
+            return (
+                f"site {site.name!r} of the model ({kind(site)}) has no reparameterised draw, so no gradient passes it"
+            )
     return None
 
 

@@ -11,7 +11,7 @@ from ppgen.joint import Batch, Joint
 
 @dataclass(frozen=True)
 class ReweightedWakeSleep(Algorithm):
-    r"""The model climbs the importance-weighted bound; the guide follows the weighted draws (Bornschein & Bengio, 2015).
+    r"""The model climbs the importance-weighted bound, the guide follows weighted draws (Bornschein & Bengio, 2015).
 
     .. math::
         \max_p \log \tfrac1K \sum_k w_k, \qquad
@@ -33,9 +33,7 @@ class ReweightedWakeSleep(Algorithm):
     def __post_init__(self) -> None:
         positive("particles", self.particles, "ReweightedWakeSleep")
         if not (self.wake_phase or self.sleep_phase):
-            raise ValueError(
-                "ReweightedWakeSleep: expected wake_phase or sleep_phase for the guide; got neither."
-            )
+            raise ValueError("ReweightedWakeSleep: expected wake_phase or sleep_phase for the guide; got neither.")
         if self.wake_phase and self.particles < 2:
             raise ValueError(
                 f"ReweightedWakeSleep: expected particles >= 2 in the wake phase, so that weights differ; "

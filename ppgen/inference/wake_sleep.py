@@ -11,7 +11,7 @@ from ppgen.joint import Batch, Joint
 
 @dataclass(frozen=True)
 class WakeSleep(Algorithm):
-    r"""Wake: the model explains data under the guide. Sleep: the guide explains the model's dreams (Hinton et al., 1995).
+    r"""Wake: the model explains data by the guide. Sleep: the guide explains the model's dreams (Hinton et al., 1995).
 
     .. math:: \max_p E_{q(z|x)} \log p(x, z), \qquad \max_q E_{p(x, z)} \log q(z | x)
     """

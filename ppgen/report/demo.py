@@ -85,7 +85,7 @@ def run(folder: Path, backend: str, epochs: int, seed: int, console: Console) ->
         seconds = time.perf_counter() - begun - watch.seconds
         judged, note = fit, ""
         if watch.skip:
-            note = "its guide was fitted afterwards"
+            note = "guide fitted afterwards"
             game = {role: (fit.history["epoch"], fit.history[f"loss/{role}"]) for role in player.algorithm.roles}
             judged = ppgen.fit(
                 model,
@@ -109,8 +109,8 @@ def run(folder: Path, backend: str, epochs: int, seed: int, console: Console) ->
                 "algorithm": player.name,
                 "settings": repr(player.algorithm),
                 "seconds": seconds,
-                "note": note,
                 **evaluation.to_dict(),
+                "note": "; ".join(filter(None, [note, evaluation.note])),
                 "history": {name: np.asarray(values).tolist() for name, values in fit.history.items()},
             }
         )
@@ -137,7 +137,7 @@ def run(folder: Path, backend: str, epochs: int, seed: int, console: Console) ->
     nats = {line.name: (line.evaluation.nats, line.evaluation.stderr) for line in lines}
     plots.sample_grids(panels, digits.shape, nats, folder / "samples.png", f"{title}: pixel means of samples from p(x)")
     plots.training_curves(curves, game, folder / "curves.png", title)
-    console.print(f"Wrote {folder}/results.json, samples.png and curves.png in {report['seconds']:.0f} s.")
+    console.print(f"Wrote {folder}/results.json, samples.png and curves.png in {report['seconds']:.0f} s.", markup=False)
     return report
 
 

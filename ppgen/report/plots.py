@@ -74,7 +74,8 @@ def training_curves(
         right.plot(epoch, loss, color=colour, label=name, linewidth=1.2)
     right.set(xlabel="epoch", ylabel="GAN losses (nats)")
     for axis in (left, right):
-        axis.legend(frameon=False, fontsize=9)
+        if axis.lines:
+            axis.legend(frameon=False, fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25)
     figure.suptitle(title, fontsize=12, x=0.012, ha="left")
@@ -82,7 +83,7 @@ def training_curves(
 
 
 def _write(figure: plt.Figure, path: Path) -> Path:
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.985), h_pad=1.2)
     figure.savefig(path, dpi=130)
     plt.close(figure)
     return path

@@ -29,19 +29,18 @@ def comparison(title: str, lines: Iterable[Line], unit: str = "image") -> Table:
     """Algorithms by held-out likelihood: nats a row (higher is better), bits a dimension, error, kind, seconds."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("algorithm")
-    for name in (f"nats / {unit}", "std. error", "bits / dim"):
+    for name in (f"nats / {unit}", "std. err.", "bits / dim"):
         table.add_column(name, justify="right")
-    table.add_column("which number")
-    table.add_column("seconds", justify="right")
+    table.add_column("which bound")
+    table.add_column("sec.", justify="right")
     for line in lines:
         e = line.evaluation
-        kind = e.kind if not e.particles else f"{e.kind}, {e.particles} particles"
         table.add_row(
             line.name,
             f"{e.nats:.2f}",
             f"{e.stderr:.2f}",
             f"{e.bits_per_dim:.3f}",
-            f"{kind}{'; ' + line.note if line.note else ''}",
+            f"{e.kind}{', ' + line.note if line.note else ''}",
             f"{line.seconds:.1f}",
         )
     return table

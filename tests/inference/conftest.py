@@ -89,8 +89,8 @@ def noise(monkeypatch):
     def torch_bernoulli(p):
         return (shared.torch("uniform", p.shape) < p).to(p.dtype)
 
-    def torch_categorical(self, sample_shape=torch.Size()):
-        shape = self._extended_shape(sample_shape)
+    def torch_categorical(self, sample_shape=()):
+        shape = self._extended_shape(torch.Size(sample_shape))
         u = shared.torch("uniform", shape)
         return (u[..., None] > self.probs.expand((*shape, -1)).cumsum(-1)).sum(-1)
 

@@ -1,4 +1,4 @@
-"""Global latent variables: their terms count once in N rows, whatever the minibatch, and weights are of the whole data."""
+"""Global latent variables: their terms count once in N rows, whatever the minibatch; weights are of all the data."""
 
 import functools
 
@@ -40,7 +40,8 @@ def posterior_guide(data):
     of_w, with_b = covariance[:-1, :-1], covariance[-1, :-1]
     gain = np.linalg.solve(of_w, with_b)
     scale = float(np.sqrt(covariance[-1, -1] - with_b @ gain))
-    loc, gain, of_w, last = mean[:-1].astype(np.float32), gain.astype(np.float32), of_w.astype(np.float32), float(mean[-1])
+    loc, gain, of_w = (value.astype(np.float32) for value in (mean[:-1], gain, of_w))
+    last = float(mean[-1])
 
     def guide():
         w = sample("w", dist.MultivariateNormal(ops.asarray(loc), covariance_matrix=ops.asarray(of_w)))
@@ -64,7 +65,7 @@ def mistake(monkeypatch):
 
 
 def parts_and_whole(backend, forced, size=ROWS):
-    """Loss and gradients of the ELBO summed over three parts of the rows, and those of all rows, at one draw of w, b."""
+    """Loss and gradients of the ELBO summed over three parts of the rows, and those of all rows, at one draw."""
     data, batch = regression_data(), ROWS // 3
     draw = {"w": np.array([[0.3, -0.8]]), "b": np.array([0.4])}
     trainer = ppgen.Trainer(*linear_regression(FEATURES, SCALE), ELBO(), backend=backend, size=size)
@@ -94,7 +95,7 @@ def test_minibatches_sum_to_the_full_data(backend, forced):
 
 
 def test_a_prior_counted_in_each_minibatch_is_caught(backend, forced):
-    """Without N, each row of a minibatch of 4 carries 1/4 of the global terms: all rows together carry them three times."""
+    """Without N, a row of a minibatch of 4 carries 1/4 of the global terms: all rows carry them three times."""
     parts, whole = parts_and_whole(backend, forced, size=ROWS // 3)[0], parts_and_whole(backend, forced)[1]
     assert abs(parts["b_scale"] - whole["b_scale"]) > 0.1
 

@@ -123,7 +123,9 @@ def test_dreams_come_from_the_model(backend):
 
     def deviation(prior):
         """The largest, over the four pairs, in standard errors."""
-        chances = {pair: np.exp(log_p(*pair, **{**PARAMETERS, "prior": prior})) for pair in [(0, 0), (0, 1), (1, 0), (1, 1)]}
+        chances = {
+            pair: np.exp(log_p(*pair, **{**PARAMETERS, "prior": prior})) for pair in [(0, 0), (0, 1), (1, 0), (1, 1)]
+        }
         return max(
             abs(np.mean((x == pair[0]) & (z == pair[1])) - chance) / np.sqrt(chance * (1 - chance) / rows)
             for pair, chance in chances.items()
@@ -168,7 +170,7 @@ def one_step(algorithm, backend, forced):
     )
     forced(guide=live_draw, dream=live_dream)
     after, _ = trainer.step(state, NUMBERS)
-    return {name: float(value) for name, value in after.parameters.items()}
+    return {name: float(value) for name, value in trainer.backend.export(after.parameters, trainer.specs).items()}
 
 
 def step_by_hand():
