@@ -2,9 +2,9 @@
 
     python -m benchmarks.mnist --minutes 20
 
-For the VAE (one particle) and the IWAE (five; `--particles 1 5 50` for all three), it measures how long an epoch takes, plans as many as fit into the time
-with a step size that falls to zero along a cosine, trains, and prints the test negative log-likelihood by a
-5000-sample bound beside the published number, which took 3280 epochs.
+For the VAE (one particle) and the IWAE (five; `--particles 1 5 50` for all three), it measures how long an epoch takes,
+plans as many as fit into the time with a step size that falls to zero along a cosine, trains, and prints the test
+negative log-likelihood by a 5000-sample bound beside the published number, which took 3280 epochs.
 """
 
 import argparse
@@ -51,7 +51,9 @@ def _device() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="python -m benchmarks.mnist")
     parser.add_argument("--minutes", type=float, default=20.0, help="training time of each algorithm (default: 20)")
-    parser.add_argument("--test-rows", type=int, default=1000, help="test images evaluated, the first ones of a shuffle")
+    parser.add_argument(
+        "--test-rows", type=int, default=1000, help="test images evaluated, the first ones of a shuffle"
+    )
     parser.add_argument("--particles", type=int, nargs="+", default=[1, 5], choices=[1, 5, 50], help="default: 1 5")
     parser.add_argument("--samples", type=int, default=5000, help="importance samples a test image (default: 5000)")
     parser.add_argument("--backend", default="numpyro", help="numpyro (default) or pyro")
@@ -89,8 +91,8 @@ def main() -> None:
         )
     console.print(table)
     console.print(
-        f"An upper bound on the NLL by {options.samples} samples, on {len(chosen)} of 10000 test images; the error is over "
-        "images."
+        f"An upper bound on the NLL by {options.samples} samples, on {len(chosen)} of 10000 test images; "
+        "the error is over images."
     )
     if options.json:
         options.json.write_text(json.dumps({"machine": machine, "figures": figures}, indent=1) + "\n")

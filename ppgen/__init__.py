@@ -38,6 +38,7 @@ __all__ = [
     "State",
     "Trainer",
     "WakeSleep",
+    "backends",
     "data",
     "deterministic",
     "dist",

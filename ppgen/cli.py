@@ -18,7 +18,9 @@ app = typer.Typer(
 
 @app.command()
 def demo(
-    backend: Annotated[str, typer.Option(help="numpyro (JAX) or pyro (PyTorch; needs the extra ppgen\\[pyro]).")] = "numpyro",
+    backend: Annotated[
+        str, typer.Option(help="numpyro (JAX) or pyro (PyTorch; needs the extra ppgen\\[pyro]).")
+    ] = "numpyro",
     out: Annotated[Path, typer.Option(help="Folder for results.json, samples.png and curves.png.")] = Path("runs/demo"),
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the 1437 training images for each algorithm.")] = 120,
     seed: Annotated[int, typer.Option(help="Seed of initial values, order of images and noise.")] = 0,
@@ -44,7 +46,9 @@ def list_() -> None:
     console = Console(markup=False)
     for title, names in {
         "algorithms (ppgen.<name>)": {k: getattr(inference, k) for k in inference.__all__ if k[0].isupper()},
-        "programs (ppgen.models.<name>)": {k: getattr(models, k) for k in models.__all__ if callable(getattr(models, k))},
+        "programs (ppgen.models.<name>)": {
+            k: getattr(models, k) for k in models.__all__ if callable(getattr(models, k))
+        },
         "data (ppgen.data.<name>)": {k: getattr(data, k) for k in data.__all__ if k[0].islower()},
     }.items():
         table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)

@@ -30,9 +30,7 @@ class Batch(dict):
         self.rows = rows if rows is not None else self._count()
 
     def _count(self) -> int | None:
-        lengths = {
-            name: value.shape[0] for name, value in self.items() if name not in self.drawn and value.ndim
-        }
+        lengths = {name: value.shape[0] for name, value in self.items() if name not in self.drawn and value.ndim}
         if len(set(lengths.values())) > 1:
             raise DataError(
                 f"expected one number of rows in a batch; got {lengths}. Every entry's first axis counts the rows."
@@ -43,9 +41,7 @@ class Batch(dict):
         drawn = self.drawn - set(other) | getattr(other, "drawn", frozenset())
         counts = {b.particles for b in (self, other) if getattr(b, "drawn", None)}
         if len(counts) > 1:
-            raise DataError(
-                f"expected values with one number of particles; got {sorted(counts)}. Draw them together."
-            )
+            raise DataError(f"expected values with one number of particles; got {sorted(counts)}. Draw them together.")
         return Batch({**self, **other}, rows=self.rows, drawn=drawn, particles=counts.pop() if counts else 1)
 
     def split(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -114,9 +110,7 @@ class Joint:
         outcome = self._run(batch, Ask(pathwise=pathwise, distributions=distributions), particles)
         return self._draw(outcome, batch.rows, particles)
 
-    def dream(
-        self, batch: Batch, particles: int = 1, emit: Iterable[str] = (), *, density: bool = False
-    ) -> Draw:
+    def dream(self, batch: Batch, particles: int = 1, emit: Iterable[str] = (), *, density: bool = False) -> Draw:
         """Draw every site afresh, the observed ones too, for as many rows as `batch` has.
 
         The program keeps the arguments that are not sites of its own (covariates, labels), and sites that were drawn
@@ -202,17 +196,13 @@ class Joint:
 
     # ---------------------------------------------------------------------------------------------------------
 
-    def _run(
-        self, values: Batch, ask: Ask, particles: int, against: Mapping[str, Any] | None = None
-    ) -> Outcome:
+    def _run(self, values: Batch, ask: Ask, particles: int, against: Mapping[str, Any] | None = None) -> Outcome:
         key = self._key
         if ask.draw:
             key = self.backend.fold_in(key, self._draws)
             self._draws += 1
         fixed, drawn = values.split()
-        return self.backend.run(
-            self.program, self.parameters, key, fixed, drawn, values.rows, particles, ask, against
-        )
+        return self.backend.run(self.program, self.parameters, key, fixed, drawn, values.rows, particles, ask, against)
 
     def _draw(self, outcome: Outcome, rows: int | None, particles: int) -> Draw:
         values = Batch(outcome.values, rows=rows, drawn=outcome.values, particles=particles)
@@ -231,9 +221,7 @@ class Joint:
         share = shared[:, None] / self.size
         return ops.broadcast_to(share, (particles, rows or 1)) if local is None else local + share
 
-    def _terms(
-        self, outcome: Outcome, kind: str, rows: int | None, particles: int
-    ) -> tuple[ops.Array, ops.Array]:
+    def _terms(self, outcome: Outcome, kind: str, rows: int | None, particles: int) -> tuple[ops.Array, ops.Array]:
         local, shared = outcome.local.get(kind), outcome.shared.get(kind)
         with ops.activate(self.backend):
             local = ops.zeros((particles, rows or 1)) if local is None else local

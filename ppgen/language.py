@@ -111,9 +111,7 @@ def module(name: str, net: Any) -> Any:
     run.register(name, net)
     if not hasattr(net, "specs"):
         return run.backend.module(run, name, net)
-    values = {
-        path: run.parameter(f"{name}.{path}", spec.draw, source=net) for path, spec in net.specs().items()
-    }
+    values = {path: run.parameter(f"{name}.{path}", spec.draw, source=net) for path, spec in net.specs().items()}
     return lambda *args, **kwargs: net.apply(values, *args, **kwargs)
 
 

@@ -144,9 +144,7 @@ def sum(x: Array, axis: int | Sequence[int] | None = None, keepdims: bool = Fals
     """Sum over `axis` (all axes by default)."""
     torch = _torch(x)
     if torch is None:
-        return jnp.sum(
-            x, axis=axis if axis is None or isinstance(axis, int) else tuple(axis), keepdims=keepdims
-        )
+        return jnp.sum(x, axis=axis if axis is None or isinstance(axis, int) else tuple(axis), keepdims=keepdims)
     return torch.sum(x, dim=axis, keepdim=keepdims) if axis is not None else torch.sum(x)
 
 

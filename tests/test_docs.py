@@ -17,7 +17,9 @@ from ppgen.models.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+}
 NEW_ALGORITHM = PAGES["docs/new-algorithm.md"]
 
 
@@ -166,12 +168,14 @@ def module_name(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = sorted(map(module_name, (ROOT / "ppgen").rglob("*.py")))  # files: pkgutil passes by a folder without __init__.py
+MODULES = sorted(
+    map(module_name, (ROOT / "ppgen").rglob("*.py"))
+)  # files: pkgutil passes by a folder without __init__.py
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_docstrings_run(name, tmp_path, monkeypatch, capsys):
-    if name.startswith("ppgen.backends.") and name.rpartition(".")[2] in ("pyro", "torch_optimizers"):
+    if name.startswith(("ppgen.backends.pyro", "ppgen.backends.torch")):
         pytest.importorskip("pyro", reason="the pyro backend needs the extra ppgen[pyro]")
     monkeypatch.chdir(tmp_path)  # an example may save
     module = importlib.import_module(name)
@@ -194,7 +198,15 @@ def test_a_failing_example_is_seen(capsys):
 def test_public_examples_are_many():
     """What a newcomer calls first carries an example that runs."""
     finder = doctest.DocTestFinder(exclude_empty=True)
-    for thing in (ppgen.fit, ppgen.Trainer, ppgen.sample, ppgen.using, ppgen.nn.MLP, ppgen.models.vae, ppgen.Evaluation):
+    for thing in (
+        ppgen.fit,
+        ppgen.Trainer,
+        ppgen.sample,
+        ppgen.using,
+        ppgen.nn.MLP,
+        ppgen.models.vae,
+        ppgen.Evaluation,
+    ):
         assert any(test.examples for test in finder.find(thing, thing.__name__)), thing
 
 

@@ -55,23 +55,33 @@ WORDS = {
 
 @pytest.mark.parametrize("word", WORDS)
 def test_outside_a_program(word):
-    with pytest.raises(ProgramError, match=rf"ppgen\.{word} was called outside a running program; expected .* ppgen\.fit"):
+    with pytest.raises(
+        ProgramError, match=rf"ppgen\.{word} was called outside a running program; expected .* ppgen\.fit"
+    ):
         WORDS[word]()
 
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_backend_by_itself_runs_no_program(word, backend):
-    with ppgen.using(backend), pytest.raises(ProgramError, match=rf"ppgen\.{word} was called outside a running program"):
+    with (
+        ppgen.using(backend),
+        pytest.raises(ProgramError, match=rf"ppgen\.{word} was called outside a running program"),
+    ):
         WORDS[word]()
 
 
 def test_distributions_outside_a_program():
-    with pytest.raises(ProgramError, match=r"ppgen\.dist\.Normal was called outside .*: with ppgen\.using\('numpyro'\)"):
+    with pytest.raises(
+        ProgramError, match=r"ppgen\.dist\.Normal was called outside .*: with ppgen\.using\('numpyro'\)"
+    ):
         dist.Normal(0.0, 1.0)
 
 
 def test_an_unknown_backend():
-    with pytest.raises(ValueError, match=r"expected a backend, one of \('numpyro', 'pyro'\); got 'stan'"), ppgen.using("stan"):
+    with (
+        pytest.raises(ValueError, match=r"expected a backend, one of \('numpyro', 'pyro'\); got 'stan'"),
+        ppgen.using("stan"),
+    ):
         pass
 
 
@@ -97,7 +107,9 @@ def array(x):
 
 
 def mixture():
-    return dist.MixtureSameFamily(dist.Categorical(array([0.3, 0.7])), dist.Normal(array([-1.0, 2.0]), array([0.5, 1.5])))
+    return dist.MixtureSameFamily(
+        dist.Categorical(array([0.3, 0.7])), dist.Normal(array([-1.0, 2.0]), array([0.5, 1.5]))
+    )
 
 
 # name: [(how to make it, values)]; Python numbers stand wherever a distribution takes single numbers
@@ -133,14 +145,20 @@ DISTRIBUTIONS = {
     "Laplace": [(lambda: dist.Laplace(0.5, 2.0), [-1.0, 3.0])],
     "LogNormal": [(lambda: dist.LogNormal(0.5, 2.0), [0.2, 3.0])],
     "LowRankMultivariateNormal": [
-        (lambda: dist.LowRankMultivariateNormal(array([0.0, 1.0]), array([[1.0], [0.5]]), array([1.0, 2.0])), [[0.3, 0.4]])
+        (
+            lambda: dist.LowRankMultivariateNormal(array([0.0, 1.0]), array([[1.0], [0.5]]), array([1.0, 2.0])),
+            [[0.3, 0.4]],
+        )
     ],
     "MixtureSameFamily": [(mixture, [-1.0, 0.0, 3.0])],
     "Multinomial": [(lambda: dist.Multinomial(3, array([0.2, 0.3, 0.5])), [[1.0, 1.0, 1.0], [0.0, 3.0, 0.0]])],
     "MultivariateNormal": [
         (lambda: dist.MultivariateNormal(array([0.0, 1.0]), array([[2.0, 0.3], [0.3, 1.0]])), [[0.3, 0.4]]),
         (lambda: dist.MultivariateNormal(array([0.0, 1.0]), scale_tril=array([[2.0, 0.0], [0.3, 1.0]])), [[0.3, 0.4]]),
-        (lambda: dist.MultivariateNormal(array([0.0, 1.0]), precision_matrix=array([[2.0, 0.3], [0.3, 1.0]])), [[0.3, 0.4]]),
+        (
+            lambda: dist.MultivariateNormal(array([0.0, 1.0]), precision_matrix=array([[2.0, 0.3], [0.3, 1.0]])),
+            [[0.3, 0.4]],
+        ),
     ],
     "Normal": [
         (lambda: dist.Normal(0.5, 2.0), [-1.0, 3.0]),
@@ -199,10 +217,8 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_numbers_as_arguments(name, backend, request):
-    """The three whose Pyro twin wants tensors; the table above gives numbers to all others that take single numbers."""
-    if backend == "pyro":
-        request.applymarker(pytest.mark.xfail(reason="missing from _WANT_TENSORS in backends/pyro.py", strict=True))
+def test_numbers_as_arguments(name, backend):
+    """Three whose Pyro twin wants tensors; the table above gives numbers to all others that take single numbers."""
     make, value = NUMBERS[name]
     with ppgen.using(backend):
         assert np.isfinite(float(make().log_prob(ops.asarray(value))))
@@ -318,7 +334,10 @@ def test_constraints_are_respected(constraint, backend):
     bound = Bound(model, backend)
     rng = np.random.default_rng(0)
     for scale in (0.1, 3.0):
-        raw = {n: bound.backend.array(rng.normal(scale=scale, size=v.shape).astype(np.float32)) for n, v in bound.state.parameters.items()}
+        raw = {
+            n: bound.backend.array(rng.normal(scale=scale, size=v.shape).astype(np.float32))
+            for n, v in bound.state.parameters.items()
+        }
         value = bound.backend.export(raw, bound.trainer.specs)["a"]
         assert np.all(inside(value)), value
         bound.state = ppgen.State(raw, bound.state.optimizers, bound.state.key, bound.state.step)
@@ -345,13 +364,17 @@ def test_constraints_are_respected(constraint, backend):
 )
 def test_a_start_outside_the_constraint(init, constraint, backend):
     """Pyro and NumPyro begin with NaN, or quietly somewhere else."""
-    with pytest.raises(ProgramError, match=rf"param 'a': expected a finite initial value strictly inside '{constraint}'; got "):
+    with pytest.raises(
+        ProgramError, match=rf"param 'a': expected a finite initial value strictly inside '{constraint}'; got "
+    ):
         start(asks_for("a", init=init, constraint=constraint), backend)
 
 
 @pytest.mark.parametrize("init", ["zero", lambda: 0.0, [[1.0], [1.0, 2.0]]])
 def test_a_start_that_is_no_number(init, backend):
-    with pytest.raises(ProgramError, match=r"param 'a': expected numbers, or a function from a NumPy generator to them; got"):
+    with pytest.raises(
+        ProgramError, match=r"param 'a': expected numbers, or a function from a NumPy generator to them; got"
+    ):
         start(asks_for("a", init=init), backend)
 
 
@@ -468,7 +491,9 @@ def test_a_site_without_a_distribution(fn, backend):
         with plate("data", rows):
             sample("x", fn)
 
-    with pytest.raises(ProgramError, match=r"site 'x': expected a distribution, such as ppgen\.dist\.Normal\(0\.0, 1\.0\); got"):
+    with pytest.raises(
+        ProgramError, match=r"site 'x': expected a distribution, such as ppgen\.dist\.Normal\(0\.0, 1\.0\); got"
+    ):
         Bound(model, backend)
 
 

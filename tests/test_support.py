@@ -97,8 +97,14 @@ def test_outside(support, values, outside):
 
 @pytest.mark.parametrize(
     ("support", "count"),
-    [(BITS, 2), (Support("integer", 1, 4), 4), (COUNTS, None), (REALS, None), (SIMPLEX, None)]
-    + [(Support("integer", 0, math.nan), None)],
+    [
+        (BITS, 2),
+        (Support("integer", 1, 4), 4),
+        (COUNTS, None),
+        (REALS, None),
+        (SIMPLEX, None),
+        (Support("integer", 0, math.nan), None),
+    ],
 )
 def test_count(support, count):
     assert support.count == count

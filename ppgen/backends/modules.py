@@ -58,9 +58,7 @@ def _equinox(run: Recorder, name: str, net: Any) -> Callable[..., Any]:
     arrays, rest = equinox.partition(net, equinox.is_inexact_array)
     leaves, tree = jax.tree_util.tree_flatten_with_path(arrays)
     names = [f"{name}.{jax.tree_util.keystr(path, simple=True, separator='.')}" for path, _ in leaves]
-    values = [
-        run.parameter(full, lambda rng, p=p: p, source=net) for full, (_, p) in zip(names, leaves, strict=True)
-    ]
+    values = [run.parameter(full, lambda rng, p=p: p, source=net) for full, (_, p) in zip(names, leaves, strict=True)]
     return equinox.combine(jax.tree_util.tree_unflatten(tree, values), rest)
 
 

@@ -90,9 +90,7 @@ class Program:
 
     def __post_init__(self) -> None:
         if not callable(self.fn):
-            raise ProgramError(
-                f"expected the {self.role} to be a function with sample statements; got {self.fn!r}."
-            )
+            raise ProgramError(f"expected the {self.role} to be a function with sample statements; got {self.fn!r}.")
         try:
             found = inspect.signature(getattr(self.fn, "forward", self.fn)).parameters.values()
         except (TypeError, ValueError):
@@ -131,9 +129,7 @@ class Program:
 
     def latent(self, given: Any = ()) -> list[Site]:
         """Sites that are neither observed by the program nor in `given`, in program order."""
-        return [
-            s for s in self.sites.values() if s.kind != "factor" and not s.observed and s.name not in given
-        ]
+        return [s for s in self.sites.values() if s.kind != "factor" and not s.observed and s.name not in given]
 
     def observed(self, given: Any = ()) -> list[Site]:
         """Sites that the program observes or that are in `given`."""

@@ -47,9 +47,7 @@ def digits(binarize: bool = True, seed: int = 0) -> Dataset:
     y = labels.astype(np.int32)
     order = np.random.default_rng(seed).permutation(len(x))
     train, test = order[:1437], order[1437:]
-    return Dataset(
-        name="digits", train={"x": x[train], "y": y[train]}, test={"x": x[test], "y": y[test]}, shape=(8, 8)
-    )
+    return Dataset(name="digits", train={"x": x[train], "y": y[train]}, test={"x": x[test], "y": y[test]}, shape=(8, 8))
 
 
 def mnist(binarize: Literal[False, "threshold", "stochastic"] = False, seed: int = 0) -> Dataset:
@@ -77,8 +75,7 @@ def mnist(binarize: Literal[False, "threshold", "stochastic"] = False, seed: int
     """
     if binarize not in (False, "threshold", "stochastic"):
         raise ValueError(
-            f"expected binarize to be False, 'threshold' or 'stochastic'; got {binarize!r}; "
-            "choose one of the three"
+            f"expected binarize to be False, 'threshold' or 'stochastic'; got {binarize!r}; choose one of the three"
         )
     rng = np.random.default_rng(seed)
 

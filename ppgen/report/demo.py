@@ -137,7 +137,9 @@ def run(folder: Path, backend: str, epochs: int, seed: int, console: Console) ->
     nats = {line.name: (line.evaluation.nats, line.evaluation.stderr) for line in lines}
     plots.sample_grids(panels, digits.shape, nats, folder / "samples.png", f"{title}: pixel means of samples from p(x)")
     plots.training_curves(curves, game, folder / "curves.png", title)
-    console.print(f"Wrote {folder}/results.json, samples.png and curves.png in {report['seconds']:.0f} s.", markup=False)
+    console.print(
+        f"Wrote {folder}/results.json, samples.png and curves.png in {report['seconds']:.0f} s.", markup=False
+    )
     return report
 
 

@@ -25,7 +25,11 @@ def tile(rows: np.ndarray, shape: tuple[int, int], columns: int = 8, gap: int = 
 
 
 def sample_grids(
-    panels: Mapping[str, np.ndarray], shape: tuple[int, int], nats: Mapping[str, tuple[float, float]], path: Path, title: str
+    panels: Mapping[str, np.ndarray],
+    shape: tuple[int, int],
+    nats: Mapping[str, tuple[float, float]],
+    path: Path,
+    title: str,
 ) -> Path:
     """A grid of pictures per algorithm, [n, pixels] in [0, 1], and a bar of held-out nats (value, error) for each."""
     columns = 4

@@ -123,7 +123,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
     """The manifest and the arrays of a saved fit, each file checked against its SHA-256."""
     file = path / "manifest.json"
     if not file.exists():
-        raise CheckpointError(f"expected a saved fit at {path} (a folder with manifest.json); found none. Check the path.")
+        raise CheckpointError(
+            f"expected a saved fit at {path} (a folder with manifest.json); found none. Check the path."
+        )
     manifest = json.loads(file.read_text())
     if manifest.get("format") != FORMAT:
         raise CheckpointError(

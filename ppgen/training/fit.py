@@ -125,7 +125,11 @@ class _Run:
         return state
 
     def arrays(
-        self, data: Mapping[str, Any], valid: Mapping[str, Any] | None, epochs: int | None, steps: int | None,
+        self,
+        data: Mapping[str, Any],
+        valid: Mapping[str, Any] | None,
+        epochs: int | None,
+        steps: int | None,
         batch_size: int | None,
     ) -> Fit:
         """Train on arrays that fit in memory."""
@@ -232,7 +236,9 @@ class _Run:
         for role, total in sums.items():
             self.history[f"valid/{role}"].append(total / sum(count for count, _ in held))
 
-    def stream(self, data: Iterable[Any], valid: Mapping[str, Any] | None, epochs: int | None, steps: int | None) -> Fit:
+    def stream(
+        self, data: Iterable[Any], valid: Mapping[str, Any] | None, epochs: int | None, steps: int | None
+    ) -> Fit:
         """Train on batches as they come."""
         trainer, state, kept, held = self.trainer, None, defaultdict(list), []
         epoch, done = 0, 0

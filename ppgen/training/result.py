@@ -148,7 +148,9 @@ class Fit:
         known = {*model.sites, *model.arguments, *(guide.arguments if guide else ())} - {"rows"}
         for name in host:
             if name not in known:
-                raise DataError(f"the data have an entry {name!r} that no program uses; expected some of {sorted(known)}.")
+                raise DataError(
+                    f"the data have an entry {name!r} that no program uses; expected some of {sorted(known)}."
+                )
         for name in self.example:
             if name not in host:
                 raise DataError(f"the data lack {name!r}, which the fit was trained on; got {sorted(host)}. Add it.")
@@ -161,6 +163,8 @@ class Fit:
         return host
 
     def __repr__(self) -> str:
-        losses = {name: float(values[-1]) for name, values in self.history.items() if name.startswith("loss/") and len(values)}
+        losses = {
+            name: float(values[-1]) for name, values in self.history.items() if name.startswith("loss/") and len(values)
+        }
         shown = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
         return f"Fit({self.algorithm!r}, backend={self.backend!r}, step={int(self.state.step)}, {shown})"

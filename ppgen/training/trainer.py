@@ -145,9 +145,7 @@ class Trainer:
         """One step on a batch: the new state, and the loss of each role in nats per row."""
         return self._step(state, self.device(batch))
 
-    def run(
-        self, state: State, data: Mapping[str, Any], index: np.ndarray
-    ) -> tuple[State, dict[str, Any], int]:
+    def run(self, state: State, data: Mapping[str, Any], index: np.ndarray) -> tuple[State, dict[str, Any], int]:
         """Many steps on minibatches of arrays.
 
         Args:
@@ -220,9 +218,7 @@ class Trainer:
                     "Register networks with module(...), or declare a param(...)."
                 )
 
-    def _raw_losses(
-        self, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any
-    ) -> dict[str, Any]:
+    def _raw_losses(self, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any) -> dict[str, Any]:
         with ops.activate(self.backend):
             joints = self.joints(parameters, key)
             played = [joints[role] for role in self.algorithm.roles if role in ("model", "guide")]

@@ -80,9 +80,7 @@ def test_a_missing_file_names_the_path_the_home_and_the_sha256(folder, home):
     with pytest.raises(DataFileError) as error:
         fetch(SHA256, File("toy/toy.gz", gunzip, URL))
     message = str(error.value)
-    assert message.startswith(
-        f"expected the data file {folder / 'toy/toy.gz'}; got no such file in PPGEN_DATA"
-    )
+    assert message.startswith(f"expected the data file {folder / 'toy/toy.gz'}; got no such file in PPGEN_DATA")
     assert f"{URL} could not be downloaded (ConnectionError)" in message
     assert SHA256 in message
 
@@ -92,9 +90,7 @@ def test_without_the_variable_the_error_says_to_set_it(monkeypatch):
     with pytest.raises(DataFileError) as error:
         fetch(SHA256, File("toy/toy.bin"), File("toy/toy.gz"))
     message = str(error.value)
-    assert message.startswith(
-        "expected the data file toy/toy.bin or toy/toy.gz; got no PPGEN_DATA to look in;"
-    )
+    assert message.startswith("expected the data file toy/toy.bin or toy/toy.gz; got no PPGEN_DATA to look in;")
     assert "set PPGEN_DATA=<that folder>" in message
     assert SHA256 in message
 

@@ -6,9 +6,7 @@ from sklearn.datasets import load_digits
 
 from ppgen.data import DataFileError, digits, mnist, usps
 
-MNIST = [
-    f"mnist/{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
-]
+MNIST = [f"mnist/{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
 
 def rows(dataset):
@@ -30,14 +28,8 @@ class TestDigits:
     def test_each_row_of_the_original_is_in_one_split_with_its_label(self):
         data = digits(binarize=False)
         images, labels = load_digits(return_X_y=True)
-        original = sorted(
-            (bytes(x), y) for x, y in zip((images / 16).astype(np.float32), labels, strict=True)
-        )
-        kept = [
-            (bytes(x), y)
-            for part in (data.train, data.test)
-            for x, y in zip(part["x"], part["y"], strict=True)
-        ]
+        original = sorted((bytes(x), y) for x, y in zip((images / 16).astype(np.float32), labels, strict=True))
+        kept = [(bytes(x), y) for part in (data.train, data.test) for x, y in zip(part["x"], part["y"], strict=True)]
         assert sorted(kept) == original
 
     def test_grey_levels_fill_the_unit_interval(self):
@@ -116,9 +108,7 @@ class TestMnist:
 
 @pytest.mark.parametrize("wrong", [True, "static"])
 def test_mnist_refuses_an_unknown_binarisation(wrong):
-    with pytest.raises(
-        ValueError, match=f"expected binarize to be False, 'threshold' or 'stochastic'; got {wrong!r}"
-    ):
+    with pytest.raises(ValueError, match=f"expected binarize to be False, 'threshold' or 'stochastic'; got {wrong!r}"):
         mnist(wrong)
 
 

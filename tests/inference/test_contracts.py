@@ -42,9 +42,7 @@ def losses_and_gradients(trainer, state, arrays, noise):
     )
 
 
-PAIRINGS = [
-    pytest.param(model, algorithm, id=f"{model}-{algorithm!r}") for model in MODELS for algorithm in ALGORITHMS
-]
+PAIRINGS = [pytest.param(model, algorithm, id=f"{model}-{algorithm!r}") for model in MODELS for algorithm in ALGORITHMS]
 
 
 @pytest.mark.parametrize(("model", "algorithm"), PAIRINGS)
@@ -77,8 +75,8 @@ def test_a_planted_difference_is_caught(noise, monkeypatch):
     """The comparison notices a backend that scales log densities by one per mille."""
     trainer, state = prepared("numpyro", "vae", ppgen.ELBO())
     loss, _ = losses_and_gradients(trainer, state, data("vae"), noise)
-    recorder = "ppgen.backends.numpyro._Recorder.scaled_log_density"
-    original = ppgen.backends.numpyro._Recorder.scaled_log_density
+    recorder = "ppgen.backends.numpyro.sites._Recorder.scaled_log_density"
+    original = ppgen.backends.numpyro.sites._Recorder.scaled_log_density
     monkeypatch.setattr(recorder, lambda self, msg: 1.001 * original(self, msg))
     changed, _ = losses_and_gradients(trainer, state, data("vae"), noise)
     assert changed["model"] != pytest.approx(loss["model"], rel=2e-4, abs=2e-4)

@@ -129,7 +129,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("algorithm", "objective", "names"), CASES, ids=lambda c: repr(c) if hasattr(c, "roles") else "")
+@pytest.mark.parametrize(
+    ("algorithm", "objective", "names"), CASES, ids=lambda c: repr(c) if hasattr(c, "roles") else ""
+)
 def test_the_mean_of_an_estimator_is_the_gradient(backend, algorithm, objective, names, force):
     if backend == "numpyro":
         pytest.importorskip("jax")

@@ -27,7 +27,9 @@ ARRAY = {"numpyro": jnp.asarray, "pyro": lambda x: torch.from_numpy(np.array(x))
 def values(net, seed=0):
     """Parameters by path; biases are away from 0, where they would hide mistakes."""
     rng = np.random.default_rng(seed)
-    return {path: spec.draw(rng) + rng.normal(size=spec.shape).astype(np.float32) / 4 for path, spec in net.specs().items()}
+    return {
+        path: spec.draw(rng) + rng.normal(size=spec.shape).astype(np.float32) / 4 for path, spec in net.specs().items()
+    }
 
 
 def forward(net, parameters, x):
@@ -186,17 +188,22 @@ def test_equal_networks_are_one_key():
 
 
 @pytest.mark.parametrize(
-    "sizes", [(), (4,), (4, 0), (4, -1, 2), (4, 2.0), ((4, 2), 3), (4, (2, 3), 2), (4, (2, 0)), (4, ()), (4, [2, 3]), ("4", 2)]
+    "sizes",
+    [(), (4,), (4, 0), (4, -1, 2), (4, 2.0), ((4, 2), 3), (4, (2, 3), 2), (4, (2, 0)), (4, ()), (4, [2, 3]), ("4", 2)],
 )
 def test_bad_sizes(sizes):
-    with pytest.raises(ValueError, match=r"expected MLP\(inputs, hidden\.\.\., outputs\) with positive integers") as caught:
+    with pytest.raises(
+        ValueError, match=r"expected MLP\(inputs, hidden\.\.\., outputs\) with positive integers"
+    ) as caught:
         nn.MLP(*sizes)
     assert str(sizes) in str(caught.value)
 
 
 @pytest.mark.parametrize("activation", ["ReLU", "", None])
 def test_bad_activation(activation):
-    with pytest.raises(ValueError, match=r"expected an activation, one of \['elu', .*'tanh'\]; got " + repr(activation)):
+    with pytest.raises(
+        ValueError, match=r"expected an activation, one of \['elu', .*'tanh'\]; got " + repr(activation)
+    ):
         nn.MLP(4, 2, activation=activation)
 
 

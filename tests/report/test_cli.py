@@ -36,7 +36,9 @@ def small(monkeypatch):
 
 
 def test_the_demo(backend, runner, small, tmp_path):
-    run = runner.invoke(app, ["demo", "--backend", backend, "--out", str(tmp_path / "demo"), "--epochs", "2", "--seed", "1"])
+    run = runner.invoke(
+        app, ["demo", "--backend", backend, "--out", str(tmp_path / "demo"), "--epochs", "2", "--seed", "1"]
+    )
     assert run.exit_code == 0, run.output or run.exception
 
     # the table
@@ -86,10 +88,16 @@ def test_list_has_everything(runner):
     run = runner.invoke(app, ["list"])
     assert run.exit_code == 0
     algorithms = {type(algorithm).__name__ for algorithm in ppgen.inference.ALGORITHMS}
-    names = algorithms | {"vae", "ppca", "sigmoid_belief_network", "digits", "binarized_mnist", "moons"} | set(ppgen.dist.SHARED)
+    names = (
+        algorithms
+        | {"vae", "ppca", "sigmoid_belief_network", "digits", "binarized_mnist", "moons"}
+        | set(ppgen.dist.SHARED)
+    )
     words = set(run.output.replace(",", " ").split())
     assert names <= words
-    assert not {"ALGORITHMS", "Algorithm", "Dataset", "DataFileError"} & {line.split()[0] for line in run.output.splitlines()}
+    assert not {"ALGORITHMS", "Algorithm", "Dataset", "DataFileError"} & {
+        line.split()[0] for line in run.output.splitlines()
+    }
 
 
 def test_list_shows_the_first_line_of_each_docstring(runner):

@@ -27,7 +27,14 @@ def test_tile_lays_pictures_out_in_lines():
 
 @pytest.mark.parametrize(
     ("count", "columns", "gap", "shape"),
-    [(1, 1, 1, (4, 5)), (8, 8, 1, (4, 47)), (9, 8, 1, (9, 47)), (4, 2, 0, (8, 10)), (4, 2, 3, (11, 13)), (2, 5, 1, (4, 29))],
+    [
+        (1, 1, 1, (4, 5)),
+        (8, 8, 1, (4, 47)),
+        (9, 8, 1, (9, 47)),
+        (4, 2, 0, (8, 10)),
+        (4, 2, 3, (11, 13)),
+        (2, 5, 1, (4, 29)),
+    ],
 )
 def test_tile_has_room_for_all(count, columns, gap, shape):
     pictures = np.random.default_rng(0).random((count, 20))

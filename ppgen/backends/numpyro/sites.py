@@ -1,0 +1,128 @@
+"""What happens at the sites of a NumPyro program."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as nd
+from numpyro.primitives import Messenger
+
+from ppgen.backends.program import Outcome
+from ppgen.backends.recorder import Recorder
+from ppgen.errors import ProgramError
+
+
+class BernoulliLogits(nd.BernoulliLogits):
+    """Bernoulli by log-odds l: log p(x) = x l - softplus(l), with the right gradient (x - 1/2) at l = 0."""
+
+    def log_prob(self, value: Any) -> Any:
+        """Log probability of `value` (0 or 1)."""
+        return value * self.logits - jax.nn.softplus(self.logits)
+
+
+def Bernoulli(probs: Any = None, logits: Any = None, *, validate_args: bool | None = None) -> nd.Distribution:
+    """NumPyro's Bernoulli, by `probs` or `logits`; the latter with ppgen's log density."""
+    if logits is not None and probs is None:
+        return BernoulliLogits(logits, validate_args=validate_args)
+    return nd.Bernoulli(probs=probs, logits=logits, validate_args=validate_args)
+
+
+OVERRIDES = {"Bernoulli": Bernoulli}
+
+
+class _Native(Exception):
+    """Ends a trace on shapes at a native program's first statement; an autoguide, say, would keep what is traced."""
+
+
+class _Sites(Messenger):
+    """Passes NumPyro's messages to a `Recorder`; `on_shapes`, only those of ppgen's language."""
+
+    def __init__(self, recorder: "_Recorder", *, on_shapes: bool) -> None:
+        super().__init__()
+        self.recorder, self.on_shapes = recorder, on_shapes
+
+    def process_message(self, msg: Any) -> None:
+        native = self.recorder.is_native(msg) if msg["type"] == "sample" else msg["type"] in ("param", "prng_key")
+        if self.on_shapes and native:
+            raise _Native
+        if msg["type"] == "sample":
+            self.recorder.before(msg)
+        elif msg["type"] == "param":
+            self.recorder.native_parameter(msg)
+        elif msg["type"] == "plate":
+            size, subsample_size = msg["args"]
+            self.recorder.whole_plate(msg["name"], size, subsample_size or size)
+        elif msg["type"] == "control_flow":
+            raise ProgramError(
+                f"the {self.recorder.program.role} uses numpyro's scan or cond; expected plain sample sites. "
+                "Write the loop in Python; it is unrolled when the program is compiled."
+            )
+        elif msg["type"] == "mutable":
+            raise ProgramError(
+                f"the {self.recorder.program.role} keeps mutable state {msg['name']!r} (batch normalisation?); "
+                "expected networks without state. Use layer normalisation instead."
+            )
+
+    def postprocess_message(self, msg: Any) -> None:
+        if msg["type"] == "sample":
+            self.recorder.after(msg)
+        elif msg["type"] == "deterministic":
+            self.recorder.deterministic[msg["name"]] = msg["value"]
+
+
+class _Recorder(Recorder):
+    """The sites of one particle; `vmap` adds the particle axis outside."""
+
+    def native_parameter(self, msg: Any) -> None:
+        """Answer a `numpyro.param` (also those that flax, equinox and stax modules make)."""
+        name, constraint = msg["name"], msg["kwargs"].get("constraint")
+        if msg["args"] == (None,) and name not in self.parameters and name not in self.created:
+            return  # a module asking whether it has been made yet
+        self.program.native = True
+
+        def make(_: np.random.Generator) -> Any:
+            value = msg["fn"](*msg["args"], **msg["kwargs"])
+            value = jax.tree.map(jnp.asarray, value)
+            return value if constraint is None else self.backend.unconstrain(constraint, value)
+
+        msg["value"] = self.parameter(name, None if msg["args"] == (None,) else make, constraint)
+
+    def shape(self, raw: Any) -> Any:
+        return jax.tree.map(jnp.shape, raw)
+
+    def reparameterised(self, fn: Any) -> bool:
+        return bool(fn.has_rsample)
+
+    def is_scaled(self, msg: Any) -> bool:
+        return msg.get("scale") is not None
+
+    def scaled_log_density(self, msg: Any) -> Any:
+        fn, intermediates = msg["fn"], msg.get("intermediates")
+        log_density = fn.log_prob(msg["value"], intermediates) if intermediates else fn.log_prob(msg["value"])
+        scale = msg.get("scale")
+        return log_density if scale is None else scale * log_density
+
+    def divergence(self, q: Any, p: Any) -> Any | None:
+        try:
+            return nd.kl_divergence(q, p)
+        except NotImplementedError:
+            return None
+
+    def total(self, log_density: Any) -> Any:
+        return jnp.sum(log_density)
+
+    def per_row(self, log_density: Any, row_dim: int) -> Any:
+        axis = jnp.ndim(log_density) + row_dim
+        return jnp.sum(log_density, axis=[a for a in range(jnp.ndim(log_density)) if a != axis])
+
+    def outcome(self, returned: Any) -> Outcome:
+        local = {kind: sum(terms) for kind, terms in self.local.items()}
+        shared = {kind: sum(terms) for kind, terms in self.shared.items()}
+        returned = returned if self.ask.returned else None
+        return Outcome(self.values, local, shared, returned, self.deterministic, self.distributions)
+
+
+jax.tree_util.register_dataclass(
+    Outcome, ["values", "local", "shared", "returned", "deterministic", "distributions"], []
+)

@@ -1,0 +1,112 @@
+"""Gradients by role, optimisers and the training loop."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ppgen.backends.numpyro.arrays import finite
+
+
+class Training:
+    """Gradients by role, optimisers and the training loop."""
+
+    def optimizer(self, spec: Any) -> "_Optimizer":
+        """An optimiser from `ppgen.Adam` or the like, or from optax."""
+        return _Optimizer(spec.optax() if hasattr(spec, "optax") else spec)
+
+    def compile_loop(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """`step` repeated inside one compiled loop; see `Trainer.run`.
+
+        The number of steps is an argument of the compiled code, so a shorter run does not compile again.
+        """
+
+        @jax.jit
+        def compiled(state: Any, data: Mapping[str, Any], index: Any, steps: Any) -> Any:
+            shapes = jax.eval_shape(lambda: step(state, {k: v[index[0]] for k, v in data.items()})[1])
+            metrics = jax.tree.map(lambda m: jnp.zeros((index.shape[0], *m.shape), m.dtype), shapes)
+
+            def unfinished(carry: Any) -> Any:
+                i, ok, _, _ = carry
+                return (i < steps) & ok
+
+            def body(carry: Any) -> Any:
+                i, _, state, metrics = carry
+                rows = index[i]
+                state, new = step(state, {k: v[rows] for k, v in data.items()})
+                ok = jnp.isfinite(sum(jnp.sum(m) for m in new.values()))
+                return i + 1, ok, state, jax.tree.map(lambda m, n: m.at[i].set(n), metrics, new)
+
+            i, ok, state, metrics = jax.lax.while_loop(unfinished, body, (0, True, state, metrics))
+            return state, metrics, jnp.where(ok, i, i - 1), ok & finite(state.parameters)
+
+        def run(state: Any, data: Mapping[str, Any], index: np.ndarray) -> Any:
+            after, metrics, good, fine = compiled(state, data, index, len(index))
+            good = int(good)
+            while not fine:  # go again from the start, to the last state that was whole
+                after, _, _, fine = compiled(state, data, index, good)
+                good -= not fine
+                if good < 0:
+                    return state, metrics, 0
+            return after, metrics, good
+
+        return run
+
+    def gradients(
+        self,
+        losses: Callable[[Mapping[str, Any]], dict[str, Any]],
+        parameters: Mapping[str, Any],
+        owned: Mapping[str, tuple[str, ...]],
+        owners: Mapping[str, Any],
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Each role's loss, and the gradient of each parameter under the loss of the role that owns it.
+
+        Roles that return the same object share one backward pass.
+
+        Args:
+            losses: from parameters to a loss per role.
+            parameters: all parameters by name.
+            owned: names that each moving role owns.
+            owners: not used here; see the Pyro backend.
+        """
+        order: dict[str, int] = {}
+
+        def distinct(parameters: Mapping[str, Any]) -> tuple[list[Any], None]:
+            by_role = losses(parameters)
+            unique: list[Any] = []
+            for role, loss in by_role.items():
+                for position, known in enumerate(unique):
+                    if known is loss:
+                        order[role] = position
+                        break
+                else:
+                    order[role] = len(unique)
+                    unique.append(loss)
+            return unique, None
+
+        values, pullback, _ = jax.vjp(distinct, dict(parameters), has_aux=True)
+        grads: dict[str, Any] = {}
+        for position in range(len(values)):
+            mine = [n for role, names in owned.items() if order.get(role) == position for n in names]
+            if mine:
+                cotangent = [jnp.ones_like(v) if i == position else jnp.zeros_like(v) for i, v in enumerate(values)]
+                (gradient,) = pullback(cotangent)
+                grads.update({n: gradient[n] for n in mine})
+        return {role: values[position] for role, position in order.items()}, grads
+
+
+class _Optimizer:
+    """An optax transformation on the parameters of one role."""
+
+    def __init__(self, transformation: Any) -> None:
+        self.transformation = transformation
+
+    def init(self, parameters: dict[str, Any]) -> Any:
+        return self.transformation.init(parameters)
+
+    def update(self, grads: dict[str, Any], state: Any, parameters: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        updates, state = self.transformation.update(grads, state, parameters)
+        return optax.apply_updates(parameters, updates), state

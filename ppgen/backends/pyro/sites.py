@@ -1,0 +1,159 @@
+"""What happens at the sites of a Pyro program."""
+
+import weakref
+from typing import Any
+
+import numpy as np
+import pyro
+import torch
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.subsample_messenger import _Subsample
+from torch.distributions import constraints, kl_divergence
+
+from ppgen.backends.program import Outcome
+from ppgen.backends.recorder import Recorder
+from ppgen.errors import ProgramError
+
+
+class _Sites(Messenger):
+    """Passes Pyro's messages to a `Recorder`."""
+
+    def __init__(self, recorder: "_Recorder") -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if not isinstance(msg["fn"], _Subsample):  # a plate drawing its indices is no site
+            self.recorder.before(msg)
+
+    def _pyro_post_sample(self, msg: Any) -> None:
+        if isinstance(msg["fn"], _Subsample):
+            self.recorder.whole_plate(msg["name"], msg["fn"].size, len(msg["value"]))
+        else:
+            self.recorder.after(msg)
+
+    def _pyro_param(self, msg: Any) -> None:
+        self.recorder.native_parameter(msg)
+
+
+class _Recorder(Recorder):
+    """The sites of all particles at once, or of one (`particles=None`), in which case there is no particle axis."""
+
+    def __init__(self, *args: Any, particles: int | None, drawn: Any = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.particles, self.particled = particles, frozenset(drawn)
+        self.nesting = self.program.nesting
+
+    def native_parameter(self, msg: Any) -> None:
+        """Answer a `pyro.param`: from the fit's own parameters, never from Pyro's global store."""
+        name, msg["done"] = msg["name"], True
+        self.program.native = True
+        make, constraint, owner = self.origin(msg)
+        known = (self.found if self.create else self.program.parameters).get(name)
+        if known is not None and owner is not known.source:
+            if None not in (owner, known.source):
+                raise ProgramError(
+                    f"the {self.program.role} has two torch parameters under the name {name!r}; expected one. "
+                    "Build each network once, outside the program, and give each its own name."
+                )
+            owner = None
+        if owner is not None and known is None and name not in self.parameters and not owner.requires_grad:
+            msg["value"] = owner  # a layer that is to stay as it is
+            return
+        value = self.parameter(name, make, constraint, owner)
+        raw = self.parameters.get(name, self.created.get(name))
+        if owner is None:
+            value.unconstrained = weakref.ref(raw)  # as Pyro's own parameters have it
+        else:  # the module computes with its own tensor: lend it ours
+            value = self.backend.lend(owner, raw)
+            value = value if constraint is None else self.backend.constrain(constraint, value)
+        msg["value"] = value
+
+    def origin(self, msg: Any) -> tuple[Any, Any, torch.nn.Parameter | None]:
+        """What makes a parameter's first (unconstrained) value, its constraint, and the tensor a module holds it in."""
+        name, store = msg["name"], pyro.get_param_store()
+        source, constraint = (*msg["args"], None)[1], msg["kwargs"]["constraint"]
+        if source is None and name in store._constraints:  # a PyroParam, which its module has just put there
+            owner, constraint = store._params[name], store._constraints[name]
+            return lambda _: owner.detach().clone(), _constrained(constraint), owner
+        constraint = _constrained(constraint)
+        owner = source if isinstance(source, torch.nn.Parameter) and constraint is None else None
+
+        def make(_: np.random.Generator) -> torch.Tensor:
+            value = source if isinstance(source, torch.Tensor) else source()
+            value = value.detach().clone()
+            return value if constraint is None else self.backend.unconstrain(constraint, value)
+
+        return None if source is None else make, constraint, owner
+
+    def prepare(self, msg: Any) -> None:
+        fn, k = msg["fn"], self.particles
+        if k is not None and len(fn.batch_shape) <= self.nesting:
+            missing = self.nesting - len(fn.batch_shape)
+            msg["fn"] = fn.expand(torch.Size((k, *(1,) * missing, *fn.batch_shape)))
+
+    def place(self, msg: Any, value: torch.Tensor) -> torch.Tensor:
+        if self.particles is None or msg["name"] not in self.particled:
+            return value
+        rank = value.ndim - 1 - len(msg["fn"].event_shape)
+        return value.reshape(value.shape[:1] + (1,) * (self.nesting - rank) + value.shape[1:])
+
+    def extract(self, msg: Any) -> torch.Tensor:
+        value = msg["value"]
+        if self.particles is None:
+            return value
+        rank = max((-f.dim for f in msg["cond_indep_stack"] if f.dim is not None), default=0)
+        return value.reshape(value.shape[:1] + value.shape[1 + self.nesting - rank :])
+
+    def reparameterised(self, fn: Any) -> bool:
+        return bool(fn.has_rsample)
+
+    def is_scaled(self, msg: Any) -> bool:
+        return not (isinstance(msg["scale"], float | int) and msg["scale"] == 1)
+
+    def scaled_log_density(self, msg: Any) -> torch.Tensor:
+        log_density = msg["fn"].log_prob(msg["value"])
+        scale, mask = msg["scale"], msg["mask"]
+        if mask is not None:
+            log_density = (
+                log_density.new_zeros(())
+                if mask is False
+                else torch.where(torch.as_tensor(mask), log_density, log_density.new_zeros(()))
+            )
+        return log_density * scale if self.is_scaled(msg) else log_density
+
+    def divergence(self, q: Any, p: Any) -> torch.Tensor | None:
+        try:
+            return kl_divergence(q, p)
+        except NotImplementedError:
+            return None
+
+    def total(self, log_density: torch.Tensor) -> torch.Tensor:
+        if self.particles is None:
+            return log_density.sum()
+        extra = min(log_density.ndim, self.nesting)
+        return log_density.sum(tuple(range(-extra, 0))) if extra else log_density
+
+    def per_row(self, log_density: torch.Tensor, row_dim: int) -> torch.Tensor:
+        plates = log_density.ndim if self.particles is None else min(log_density.ndim, self.nesting)
+        others = [dim for dim in range(-plates, 0) if dim != row_dim]
+        return log_density.sum(others) if others else log_density
+
+    def outcome(self, returned: Any, rows: int | None) -> Outcome:
+        """Sums over sites, brought to [particles, rows] and [particles]."""
+        k = self.particles or 1
+
+        def full(terms: list, *shape: int) -> torch.Tensor:
+            return sum(terms[1:], terms[0]).expand(*shape)
+
+        local = {kind: full(terms, k, rows) for kind, terms in self.local.items()}
+        shared = {kind: full(terms, k) for kind, terms in self.shared.items()}
+        values = self.values
+        if self.particles is None:
+            values = {name: value.unsqueeze(0) for name, value in values.items()}
+            returned = returned.unsqueeze(0) if self.ask.returned else None
+        return Outcome(values, local, shared, returned, self.deterministic, self.distributions)
+
+
+def _constrained(constraint: Any) -> Any:
+    return None if isinstance(constraint, type(constraints.real)) else constraint

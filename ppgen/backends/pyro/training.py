@@ -1,0 +1,96 @@
+"""Gradients by role, optimisers and the training loop."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class Training:
+    """Gradients by role, optimisers and the training loop."""
+
+    def optimizer(self, spec: Any) -> "_Optimizer":
+        """An optimiser from `ppgen.Adam` or the like, or a function from parameters to a torch optimiser."""
+        return _Optimizer(spec)
+
+    def compile_loop(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """`step` repeated; see `Trainer.run`. A step whose loss or gradient is not finite changes nothing."""
+        step = self.compile(step)
+
+        def run(state: Any, data: Mapping[str, torch.Tensor], index: np.ndarray) -> Any:
+            kept: list[dict[str, torch.Tensor]] = []
+            for rows in torch.as_tensor(index):
+                state, metrics = step(state, {name: value[rows] for name, value in data.items()})
+                kept.append(metrics)
+                if not metrics_finite(metrics):
+                    break
+            good = len(kept) - (not metrics_finite(kept[-1]))
+            return state, {name: torch.stack([m[name] for m in kept]) for name in kept[0]}, good
+
+        return run
+
+    def gradients(
+        self,
+        losses: Callable[[Mapping[str, Any]], dict[str, Any]],
+        parameters: Mapping[str, Any],
+        owned: Mapping[str, tuple[str, ...]],
+        owners: Mapping[str, Any],
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Each role's loss, and the gradient of each parameter under the loss of the role that owns it.
+
+        Args:
+            losses: from parameters to a loss per role.
+            parameters: all parameters by name.
+            owned: names that each moving role owns.
+            owners: parameters that live in a user's torch module, where their gradients arrive (see `lend`).
+        """
+        by_role = losses(parameters)
+        groups: list[tuple[torch.Tensor, list[str]]] = []
+        for role, loss in by_role.items():
+            for known, names in groups:
+                if known is loss:
+                    names.extend(owned.get(role, ()))
+                    break
+            else:
+                groups.append((loss, list(owned.get(role, ()))))
+        groups = [(loss, names) for loss, names in groups if names]
+        grads: dict[str, Any] = {}
+        for position, (loss, names) in enumerate(groups):
+            leaves = [owners.get(n, parameters[n]) for n in names]
+            found = torch.autograd.grad(loss, leaves, retain_graph=position + 1 < len(groups), allow_unused=True)
+            grads.update(
+                {n: torch.zeros_like(p) if g is None else g for n, p, g in zip(names, leaves, found, strict=True)}
+            )
+        return {role: loss.detach() for role, loss in by_role.items()}, grads
+
+
+class _Optimizer:
+    """A torch optimiser on the parameters of one role; it works in place."""
+
+    def __init__(self, spec: Any) -> None:
+        named = hasattr(spec, "torch")
+        self.make = spec.torch if named else spec
+        self.rate = spec.learning_rate if named and callable(spec.learning_rate) else None
+        self.clip = spec.clip if named else None
+
+    def init(self, parameters: dict[str, torch.Tensor]) -> torch.optim.Optimizer:
+        return self.make(list(parameters.values()) or [torch.zeros(0, requires_grad=True)])
+
+    def update(self, grads: dict[str, Any], state: Any, parameters: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        for name, parameter in parameters.items():
+            parameter.grad = grads[name]
+        if self.clip is not None:
+            torch.nn.utils.clip_grad_norm_(parameters.values(), self.clip)
+        if self.rate is not None:
+            for group in state.param_groups:
+                group["count"] = group.get("count", -1) + 1
+                group["lr"] = float(self.rate(group["count"]))
+        state.step()
+        return parameters, state
+
+
+def metrics_finite(metrics: Mapping[str, torch.Tensor]) -> bool:
+    """True when every loss is a finite number."""
+    return all(math.isfinite(float(m)) for m in metrics.values())
