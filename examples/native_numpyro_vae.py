@@ -1,4 +1,4 @@
-"""A VAE in NumPyro's own idiom (a flax network, `obs=`), learned by three algorithms. Not a line of it knows of ppgen.
+"""A VAE in NumPyro's own idiom (a flax network, `obs=`), learned by two algorithms. Not a line of it knows of ppgen.
 
     python examples/native_numpyro_vae.py
 
@@ -48,7 +48,7 @@ def guide(batch, hidden=128, latents=10):
 
 def main():
     digits = ppgen.data.digits()
-    for algorithm in (ppgen.ELBO(), ppgen.IWAE(10), ppgen.WakeSleep()):
+    for algorithm in (ppgen.ELBO(), ppgen.WakeSleep()):
         fit = ppgen.fit(
             model, guide, data={"batch": digits.train["x"]}, algorithm=algorithm,
             epochs=100, batch_size=479,  # three equal batches: one shape to compile

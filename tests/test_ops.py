@@ -60,6 +60,7 @@ TABLE = {
         ((VECTORS, [0, 1], True), VECTORS.sum((0, 1), keepdims=True)),
     ],
     "mean": [((X,), X.mean()), ((X, 0), X.mean(0)), ((X, -1), X.mean(-1))],
+    "amax": [((X, 0), X.max(0)), ((VECTORS, -1), VECTORS.max(-1))],
     "logsumexp": [
         ((X,), logsumexp(X)),
         ((X, 0), logsumexp(X, 0)),
