@@ -1,5 +1,6 @@
 """The command line: `ppgen demo` and `ppgen list`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of initial values, order of images and noise.")] = 0,
 ) -> None:
     """Train one VAE program on real 8x8 digits under six algorithms; print a table and draw pictures."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for torch: on networks this small its threads only wait
     from ppgen import backends
     from ppgen.report import demo as report
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pyro
 import pytest
 from scipy import stats
 from scipy.special import logsumexp
@@ -175,12 +176,12 @@ def test_quantisation(ready):
 def pixels(rows):
     logits = param("logits", np.zeros((3, 4)))
     with plate("data", rows):
-        sample("x", dist.OneHotCategorical(logits=logits).to_event(1))
+        sample("x", pyro.distributions.OneHotCategorical(logits=logits).to_event(1))
 
 
 def test_a_one_hot_vector_is_one_variable():
     x = np.eye(4, dtype=np.float32)[np.zeros((5, 3), int)]
-    trainer = ppgen.Trainer(pixels, algorithm=ppgen.MaximumLikelihood(), backend="pyro")  # NumPyro has no such thing
+    trainer = ppgen.Trainer(pixels, algorithm=ppgen.MaximumLikelihood(), backend="pyro")
     found = evaluate(trainer, trainer.init({"x": x}).parameters, {"x": x})
     assert found.dimensions == 3
     assert found.bits_per_dim == pytest.approx(2.0, abs=1e-5)

@@ -46,8 +46,11 @@ def test_a_shorter_run_does_not_trace_again(bits):
     index = np.arange(16).reshape(4, 4)
     state, _, _ = trainer.run(state, data, index)
     before = calls.copy()
-    trainer.run(state, data, index)
+    state, _, _ = trainer.run(state, data, index)
+    _, metrics, good = trainer.run(state, data, index[:1])
     assert calls == before
+    assert good == 1
+    assert metrics["loss/model"].shape == (1,)
 
 
 def test_evaluation_compiles_once(bits):

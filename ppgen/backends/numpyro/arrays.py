@@ -74,7 +74,7 @@ class Arrays:
         """A context with NumPyro's argument checks off."""
         return numpyro.validation_enabled(False)
 
-    def allfinite(self, parameters: Any) -> bool:
+    def all_finite(self, parameters: Any) -> bool:
         """True when no parameter is NaN or infinite."""
         return bool(finite(parameters))
 

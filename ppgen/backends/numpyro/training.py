@@ -43,8 +43,15 @@ class Training:
             i, ok, state, metrics = jax.lax.while_loop(unfinished, body, (0, True, state, metrics))
             return state, metrics, jnp.where(ok, i, i - 1), ok & finite(state.parameters)
 
+        longest: dict[int, int] = {}  # steps compiled for, by batch size
+
         def run(state: Any, data: Mapping[str, Any], index: np.ndarray) -> Any:
-            after, metrics, good, fine = compiled(state, data, index, len(index))
+            steps, size = index.shape
+            longest[size] = max(steps, longest.get(size, 0))
+            index = np.concatenate([index, np.zeros((longest[size] - steps, size), index.dtype)])
+            after, metrics, good, fine = compiled(state, data, index, steps)
+            if steps < longest[size]:
+                metrics = {name: values[:steps] for name, values in metrics.items()}
             good = int(good)
             while not fine:  # go again from the start, to the last state that was whole
                 after, _, _, fine = compiled(state, data, index, good)

@@ -17,6 +17,8 @@ def rows_of(arrays: Mapping[str, np.ndarray]) -> int:
 def batch_axes_are_plates(program: Program) -> None:
     """An axis that no plate declares is an event axis somebody forgot."""
     for site in program.sites.values():
+        if site.kind == "auxiliary":  # an autoguide's own draw of all sites together
+            continue
         dims = {dim for dim, _ in site.plates.values()}
         for axis in range(1, len(site.batch_shape) + 1):
             if site.batch_shape[-axis] != 1 and -axis not in dims:
