@@ -348,7 +348,7 @@ def test_constraints_are_respected(constraint, backend):
         ([[-1.0, 0.0], [0.0, 1.0]], "lower_cholesky"),
         (lambda rng: -rng.gamma(1.0, size=2), "positive"),
     ],
-    ids=repr,
+    ids=lambda value: "drawn" if callable(value) else repr(value),
 )
 def test_a_start_outside_the_constraint(init, constraint, backend):
     """Pyro and NumPyro begin with NaN, or quietly somewhere else."""
