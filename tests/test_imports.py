@@ -70,15 +70,8 @@ def mistakes(path: str, source: str) -> list[str]:
     return found
 
 
-EXCEPTIONS = {
-    "ppgen/training/checks/closures.py": "watches torch's operations; the watch belongs to the Pyro backend",
-}
-
-
 @pytest.mark.parametrize("path", FILES)
-def test_imports_go_downwards(path, request):
-    if path in EXCEPTIONS:
-        request.applymarker(pytest.mark.xfail(reason=EXCEPTIONS[path], strict=True))
+def test_imports_go_downwards(path):
     found = mistakes(path, (ROOT / path).read_text())
     assert not found, "\n".join(found)
 

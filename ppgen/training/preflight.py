@@ -122,7 +122,7 @@ def _inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initial
     backend, rows = program.backend, plates.rows_of(arrays)
     before = random.getstate(), np.random.get_state()[1:]
     try:
-        with closures.watch(program) as met:
+        with backend.watching() as met:
             recorder = backend.inspect(program, arrays, rows, create, backend.key(0))
     except PpgenError as error:
         error.__dict__.pop("__notes__", None)  # JAX's remarks on its tracebacks

@@ -3,6 +3,7 @@
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ppgen import ops
 from ppgen.backends import modules
 from ppgen.backends.program import Ask, Outcome, Program
 from ppgen.backends.pyro.sites import _Recorder, _Sites
+from ppgen.backends.pyro.watch import watching
 from ppgen.backends.recorder import Recorder
 
 _SEVERAL = 3  # particles of a trial
@@ -121,6 +123,10 @@ class Programs:
                 returned, recorder = self._once(program, parameters, values, rows, ask, particles=None, against=alone)
                 outcomes.append(recorder.outcome(returned, rows))
         return outcomes[0] if particles == 1 else _stack(outcomes)
+
+    def watching(self) -> AbstractContextManager[dict[int, torch.nn.Parameter]]:
+        """Notes the torch parameters that a program uses, by id."""
+        return watching()
 
     def inspect(self, program: Program, values: Any, rows: int | None, create: Any, key: int) -> _Recorder:
         """Run the program once to learn its sites and make its parameters."""

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -12,35 +11,12 @@ from ppgen.backends.program import Program
 from ppgen.errors import ProgramError
 
 
-@contextmanager
-def watch(program: Program) -> Iterator[dict[int, Any]]:
-    """Notes the torch parameters that meet an operation while a program runs, by id, for `registered`."""
-    met: dict[int, Any] = {}
-    if program.backend.library != "torch":
-        yield met
-        return
-    from torch.nn import Parameter
-    from torch.overrides import TorchFunctionMode
-
-    class Watch(TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
-            kwargs = kwargs or {}
-            if func.__name__ not in ("__get__", "detach"):  # to look at a parameter is not to use it
-                for value in jax.tree.leaves((args, kwargs)):
-                    if isinstance(value, Parameter) and value.requires_grad:
-                        met[id(value)] = value
-            return func(*args, **kwargs)
-
-    with Watch():
-        yield met
-
-
 def registered(program: Program, met: dict[int, Any]) -> None:
     """Every network that the program uses has been registered by `module`.
 
     Args:
         program: the inspected program.
-        met: the torch parameters it used, as `watch` noted them.
+        met: the torch parameters it used, by id, as `backend.watching` noted them.
     """
     known = {id(array) for p in program.parameters.values() for array in _arrays(p.source)}
     networks = {name: arrays for name, value in _names(program.fn) if (arrays := _arrays(value))}

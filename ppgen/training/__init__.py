@@ -1,0 +1,1 @@
+"""Training: `fit`, the trainer, checks before the first step, saving and loading."""
