@@ -277,3 +277,25 @@ def test_a_backend_is_active_inside_its_block_only():
 
 def test_documented():
     assert all(getattr(ops, name).__doc__ for name in TABLE.keys() | CREATE | CONTEXT)
+
+
+def test_linear_under_vmap_and_gradients():
+    """`vmap` folds its axis into the rows; gradients, second ones too, are those of a plain product."""
+    rng = np.random.default_rng(0)
+    x, w, b = (jnp.asarray(rng.normal(size=size), jnp.float32) for size in ((5, 4, 3), (3, 2), (2,)))
+
+    def plain(x, w, b):
+        return jnp.sin(x @ w + b).sum()
+
+    def over(axis):
+        return lambda x, w, b: jax.vmap(lambda row: jnp.sin(ops.linear(row, w, b)), in_axes=axis)(x).sum()
+
+    wanted = jax.grad(plain, (0, 1, 2))(x, w, b)
+    for fn in (lambda x, w, b: jnp.sin(ops.linear(x, w, b)).sum(), over(0), over(1), jax.jit(over(0))):
+        for got, want in zip(jax.grad(fn, (0, 1, 2))(x, w, b), wanted, strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+    second = [jax.hessian(lambda w, fn=fn: fn(x, w, b))(w) for fn in (over(0), plain)]
+    np.testing.assert_allclose(*second, rtol=1e-4, atol=1e-4)
+    many = jnp.stack([w, 2 * w])
+    np.testing.assert_allclose(jax.vmap(lambda w: ops.linear(x, w, b))(many)[1], x @ (2 * w) + b, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(ops.linear(x[0, 0], w, b), x[0, 0] @ w + b, rtol=1e-5)
