@@ -72,12 +72,13 @@ class Worker:
     """A candidate in a process of its own, which sleeps until it is asked.
 
     `make(*args)` builds the candidate there: `make` must be importable, arguments and results picklable.
+    With `settled`, `settle_allocator` is called first.
     """
 
-    def __init__(self, make: Callable[..., Callable[[int], Any]], *args: Any):
+    def __init__(self, make: Callable[..., Callable[[int], Any]], *args: Any, settled: bool = False):
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, args), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, make, args, settled), daemon=True)
         self._process.start()
         theirs.close()
         self._answer()
@@ -107,16 +108,17 @@ class Worker:
 def settle_allocator() -> None:
     """Free one large block, after which glibc keeps freed memory instead of giving it back at every step.
 
-    Otherwise the process pays page faults for every large array that it frees and takes again, or not, by the
-    accident of what it freed before: for eager torch that is up to a quarter of a step.
+    By default a process pays page faults for every large array that it frees and takes again: up to a third of a
+    step where each step is a call of its own. What a framework freed before decides whether it does.
     """
     bytearray(31 * 2**20)
 
 
-def _serve(pipe: Any, make: Callable[..., Callable[[int], Any]], args: tuple) -> None:
+def _serve(pipe: Any, make: Callable[..., Callable[[int], Any]], args: tuple, settled: bool) -> None:
     """Answer `(traceback or None, result)` to each round asked for, until the pipe closes."""
     try:
-        settle_allocator()
+        if settled:
+            settle_allocator()
         candidate = make(*args)
         pipe.send((None, None))
         while True:

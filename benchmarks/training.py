@@ -50,10 +50,10 @@ def main() -> None:
         f"{options.rounds} rounds of {options.steps} steps in turn, after a warm-up round of as many."
     )
     console.print(", ".join(f"{name} {value}" for name, value in machine.items()), highlight=False)
-    report = {"machine": machine, "rounds": options.rounds, "steps": options.steps, "particles": {}}
+    report = {"machine": machine, "rounds": options.rounds, "steps": options.steps, "settled": options.settled, "particles": {}}
     equal_work = True
     for particles in options.particles:
-        timings = measure(options.only, Problem(particles, options.steps), options.rounds)
+        timings = measure(options.only, Problem(particles, options.steps), options.rounds, options.settled)
         results = report["particles"][particles] = summarise(timings, options.steps)
         show(console, particles, results)
         equal_work &= losses_agree(console, results["candidates"])
@@ -63,9 +63,9 @@ def main() -> None:
     sys.exit(0 if equal_work else 1)
 
 
-def measure(names: list[str], problem: Problem, rounds: int) -> dict[str, Timing]:
+def measure(names: list[str], problem: Problem, rounds: int, settled: bool) -> dict[str, Timing]:
     with ExitStack() as stack:
-        workers = {name: stack.enter_context(Worker(start, name, problem)) for name in names}
+        workers = {name: stack.enter_context(Worker(start, name, problem, settled=settled)) for name in names}
         return alternate(workers, rounds)
 
 
@@ -187,6 +187,12 @@ def parse() -> argparse.Namespace:
         default=list(CANDIDATES),
         metavar="NAME,...",
         help="run these candidates, for example jax,numpyro,pyro,torch (default: all)",
+    )
+    parser.add_argument(
+        "--settled",
+        action="store_true",
+        help="spare every candidate the page faults of fresh memory (see settle_allocator); by default each process "
+        "allocates as it would for a user",
     )
     parser.add_argument("--json", metavar="PATH", help="also write every figure of every round to this file")
     return parser.parse_args()

@@ -210,6 +210,12 @@ def concatenate(arrays: Sequence[Array], axis: int = -1) -> Array:
     return jnp.concatenate(arrays, axis) if torch is None else torch.cat(tuple(arrays), axis)
 
 
+def split(x: Array, sizes: Sequence[int], axis: int = -1) -> tuple[Array, ...]:
+    """`x` cut along an axis into pieces of the given sizes; the inverse of `concatenate`."""
+    torch = _torch(x)
+    return tuple(jax.lax.split(x, sizes, axis % x.ndim) if torch is None else torch.split(x, tuple(sizes), axis))
+
+
 def broadcast_to(x: Array, shape: Sequence[int]) -> Array:
     """`x` repeated to `shape`, without a copy where the library can."""
     torch = _torch(x)

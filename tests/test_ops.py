@@ -82,6 +82,7 @@ TABLE = {
     ],
     "stack": [(([X, Y],), np.stack([X, Y])), (((X, Y), -1), np.stack([X, Y], -1))],
     "concatenate": [(([X, Y],), np.concatenate([X, Y], -1)), (((X, Y), 0), np.concatenate([X, Y]))],
+    "split": [((X, (1, 3)), (X[:, :1], X[:, 1:])), ((VECTORS, (2, 3), 0), (VECTORS[:2], VECTORS[2:]))],
     "broadcast_to": [((X, (2, 3, 4)), np.broadcast_to(X, (2, 3, 4)))],
     "one_hot": [((CLASSES, 3), np.eye(3)[CLASSES]), ((CLASSES.astype(np.int64), 4), np.eye(4)[CLASSES])],
     "einsum": [

@@ -90,13 +90,7 @@ class MLP:
             x = ops.linear(x, parameters[f"{i}.weight"], parameters[f"{i}.bias"])
             if i < layers - 1:
                 x = activation(x)
-        if not isinstance(self.sizes[-1], tuple):
-            return x
-        outputs, start = [], 0
-        for size in self.heads:
-            outputs.append(x[..., start : start + size])
-            start += size
-        return tuple(outputs)
+        return ops.split(x, self.heads) if isinstance(self.sizes[-1], tuple) else x
 
     def __repr__(self) -> str:
         return f"MLP({', '.join(map(str, self.sizes))}, activation={self.activation!r})"
