@@ -50,7 +50,13 @@ def main() -> None:
         f"{options.rounds} rounds of {options.steps} steps in turn, after a warm-up round of as many."
     )
     console.print(", ".join(f"{name} {value}" for name, value in machine.items()), highlight=False)
-    report = {"machine": machine, "rounds": options.rounds, "steps": options.steps, "settled": options.settled, "particles": {}}
+    report = {
+        "machine": machine,
+        "rounds": options.rounds,
+        "steps": options.steps,
+        "settled": options.settled,
+        "particles": {},
+    }
     equal_work = True
     for particles in options.particles:
         timings = measure(options.only, Problem(particles, options.steps), options.rounds, options.settled)

@@ -82,7 +82,6 @@ TABLE = {
     ],
     "stack": [(([X, Y],), np.stack([X, Y])), (((X, Y), -1), np.stack([X, Y], -1))],
     "concatenate": [(([X, Y],), np.concatenate([X, Y], -1)), (((X, Y), 0), np.concatenate([X, Y]))],
-    "split": [((X, (1, 3)), (X[:, :1], X[:, 1:])), ((VECTORS, (2, 3), 0), (VECTORS[:2], VECTORS[2:]))],
     "broadcast_to": [((X, (2, 3, 4)), np.broadcast_to(X, (2, 3, 4)))],
     "one_hot": [((CLASSES, 3), np.eye(3)[CLASSES]), ((CLASSES.astype(np.int64), 4), np.eye(4)[CLASSES])],
     "einsum": [
@@ -100,6 +99,7 @@ TABLE = {
 ELEMENTWISE = [*list(TABLE)[: list(TABLE).index("sum")], "stop_gradient"]
 CREATE = {"asarray", "zeros", "ones", "arange", "eye"}
 CONTEXT = {"active", "activate"}
+PIECES = {"split": [((X, (1, 3)), [X[:, :1], X[:, 1:]]), ((VECTORS, (2, 3), 0), [VECTORS[:2], VECTORS[2:]])]}
 LIBRARY = {"numpyro": jax.Array, "pyro": torch.Tensor}
 TENSOR = {"numpyro": jnp.asarray, "pyro": lambda x: torch.from_numpy(np.array(x))}
 
@@ -118,7 +118,7 @@ def test_the_table_has_every_function():
         for name, value in vars(ops).items()
         if inspect.isfunction(value) and value.__module__ == "ppgen.ops" and not name.startswith("_")
     }
-    assert public == TABLE.keys() | CREATE | CONTEXT
+    assert public == TABLE.keys() | CREATE | CONTEXT | PIECES.keys()
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,16 @@ def test_against_numpy(name, arguments, expected, backend):
     assert found.shape == np.shape(expected)
     assert str(found.dtype).removeprefix("torch.") == ("bool" if name == "isfinite" else "float32")
     np.testing.assert_allclose(np.asarray(found), expected, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "case"), [(name, i) for name, cases in PIECES.items() for i in range(len(cases))])
+def test_functions_of_several_results(name, case, backend):
+    arguments, expected = PIECES[name][case]
+    found = getattr(ops, name)(*(convert(a, backend) for a in arguments))
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert isinstance(one, LIBRARY[backend])
+        np.testing.assert_allclose(np.asarray(one), other, rtol=2e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["exp", "softplus", "sum", "logsumexp", "leaky_relu", "gelu", "stop_gradient"])
