@@ -95,9 +95,25 @@ TABLE = {
     ],
     "inverse": [((SQUARE,), np.linalg.inv(SQUARE)), ((SQUARE[0],), np.linalg.inv(SQUARE[0]))],
     "stop_gradient": [((X,), X)],
+    "floor": [((X,), np.floor(X))],
+    "maximum": [((X, Y), np.maximum(X, Y))],
+    "cumsum": [((X,), np.cumsum(X, -1)), ((X, 0), np.cumsum(X, 0))],
+    "argmax": [((X,), X.argmax(-1)), ((X, 0), X.argmax(0))],
+    "moveaxis": [((VECTORS, 0, -1), np.moveaxis(VECTORS, 0, -1))],
+    "take": [((X, [3, 0]), X[:, [3, 0]]), ((X, [2, 1, 1], 0), X[[2, 1, 1]])],
+    "take_along": [((X, np.array([[1], [0], [3]])), np.array([[X[0, 1]], [X[1, 0]], [X[2, 3]]]))],
+    "window": [((X, 1, 2), X[:, 1:3]), ((X, 3, 2), X[:, 2:]), ((X, 1, 1, 0), X[1:2])],
+    "put_window": [
+        ((X, Y[:, :2], 1), np.concatenate([X[:, :1], Y[:, :2], X[:, 3:]], 1)),
+        ((X, Y[:, :2], 3), np.concatenate([X[:, :2], Y[:, :2]], 1)),
+        ((X, Y[:1], 1, 0), np.stack([X[0], Y[0], X[2]])),
+    ],
+    "every": [((X > 0,), False), ((POSITIVE > 0,), True)],
+    "solve_triangular": [((np.tril(SQUARE), SQUARE), np.linalg.solve(np.tril(SQUARE), SQUARE))],
 }
 ELEMENTWISE = [*list(TABLE)[: list(TABLE).index("sum")], "stop_gradient"]
-CREATE = {"asarray", "zeros", "ones", "arange", "eye"}
+LOOPS = {"scan", "while_loop", "recompute"}
+CREATE = {"asarray", "as_float", "as_type_of", "zeros", "ones", "arange", "eye"}
 CONTEXT = {"active", "activate"}
 PIECES = {"split": [((X, (1, 3)), [X[:, :1], X[:, 1:]]), ((VECTORS, (2, 3), 0), [VECTORS[:2], VECTORS[2:]])]}
 LIBRARY = {"numpyro": jax.Array, "pyro": torch.Tensor}
@@ -112,13 +128,16 @@ def convert(argument, backend):
     return argument
 
 
+TYPE = {"isfinite": ("bool",), "every": ("bool",), "argmax": ("int32", "int64")}
+
+
 def test_the_table_has_every_function():
     public = {
         name
         for name, value in vars(ops).items()
-        if inspect.isfunction(value) and value.__module__ == "ppgen.ops" and not name.startswith("_")
+        if inspect.isfunction(value) and value.__module__.startswith("ppgen.ops.") and not name.startswith("_")
     }
-    assert public == TABLE.keys() | CREATE | CONTEXT | PIECES.keys()
+    assert public == TABLE.keys() | CREATE | CONTEXT | LOOPS | PIECES.keys()
 
 
 @pytest.mark.parametrize(
@@ -130,7 +149,7 @@ def test_against_numpy(name, arguments, expected, backend):
         found = getattr(ops, name)(*(convert(a, backend) for a in arguments))
     assert isinstance(found, LIBRARY[backend])
     assert found.shape == np.shape(expected)
-    assert str(found.dtype).removeprefix("torch.") == ("bool" if name == "isfinite" else "float32")
+    assert str(found.dtype).removeprefix("torch.") in TYPE.get(name, ("float32",))
     np.testing.assert_allclose(np.asarray(found), expected, rtol=2e-5, atol=1e-6)
 
 
@@ -310,3 +329,33 @@ def test_linear_under_vmap_and_gradients():
     many = jnp.stack([w, 2 * w])
     np.testing.assert_allclose(jax.vmap(lambda w: ops.linear(x, w, b))(many)[1], x @ (2 * w) + b, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(ops.linear(x[0, 0], w, b), x[0, 0] @ w + b, rtol=1e-5)
+
+
+def test_scan_and_while_loop(backend):
+    x = TENSOR[backend](X)
+    last, sums = ops.scan(lambda carry, row: (carry + row, {"sum": carry + row}), x[0] * 0, x)
+    np.testing.assert_allclose(np.asarray(sums["sum"]), np.cumsum(X, 0), rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(last), X.sum(0), rtol=1e-6)
+    found = ops.while_loop(lambda carry: (carry < 10).all(), lambda carry: carry * 2, TENSOR[backend](POSITIVE / 40))
+    assert isinstance(found, LIBRARY[backend])
+    assert (np.asarray(found) >= 10).any()
+    assert (np.asarray(found) / 2 < 10).all()
+
+
+def test_recompute_gives_the_same_gradient(backend):
+    def fn(x):
+        return ops.sum(ops.tanh(ops.sin(x)) ** 2)
+
+    if backend == "numpyro":
+        found, expected = jax.grad(ops.recompute(fn))(jnp.asarray(X)), jax.grad(fn)(jnp.asarray(X))
+    else:
+        x = torch.tensor(X, requires_grad=True)
+        (found,), (expected,) = torch.autograd.grad(ops.recompute(fn)(x), x), torch.autograd.grad(fn(x), x)
+    np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=1e-6)
+
+
+def test_as_float_keeps_floats(backend):
+    with ppgen.using(backend):
+        assert "float32" in str(ops.as_float(np.array([1, 2])).dtype)
+        assert "float16" in str(ops.as_float(np.array([1, 2], np.float16)).dtype)
+        assert "float16" in str(ops.as_type_of([1.0, 2.0], TENSOR[backend](np.ones(1, np.float16))).dtype)

@@ -1,61 +1,21 @@
-"""Array functions that act on whichever library the arrays (or the running program) belong to.
-
-A function looks at its arrays: torch tensors go to torch, everything else to JAX. Functions that create arrays
-ask the active backend. Nothing here keeps state but the context variable that says which backend is running.
-"""
+"""Array functions: creation, arithmetic, reductions, indexing."""
 
 import math
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+import numpy as np
 
-Array = Any
-"""A jax.Array or a torch.Tensor."""
-
-_active: ContextVar[Any] = ContextVar("ppgen_backend", default=None)
-
-
-def active() -> Any | None:
-    """The backend whose program is running, or None."""
-    return _active.get()
-
-
-@contextmanager
-def activate(backend: Any) -> Iterator[None]:
-    """Make `backend` the active one inside a `with` block."""
-    token = _active.set(backend)
-    try:
-        yield
-    finally:
-        _active.reset(token)
-
-
-def _torch(*arrays: Any) -> Any | None:
-    """The torch module if any array is a tensor, or if none decides and a torch backend is running."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return None
-    for x in arrays:
-        if isinstance(x, torch.Tensor):
-            return torch
-        if isinstance(x, jax.Array):
-            return None
-    backend = _active.get()
-    return torch if backend is not None and backend.library == "torch" else None
+from ppgen.ops.dispatch import Array, torch_of
 
 
 def _both(name: str, jax_fn: Any, torch_name: str | None = None, doc: str = "") -> Any:
     """An elementwise function that both libraries have."""
 
     def function(x: Array) -> Array:
-        torch = _torch(x)
+        torch = torch_of(x)
         if torch is None:
             return jax_fn(x)
         return getattr(torch, torch_name or name)(asarray(x))
@@ -82,37 +42,37 @@ isfinite = _both("isfinite", jnp.isfinite, doc="False where x is NaN or infinite
 
 def softplus(x: Array) -> Array:
     """log(1 + e^x), elementwise and without overflow; its gradient at 0 is 1/2."""
-    torch = _torch(x)
+    torch = torch_of(x)
     return jax.nn.softplus(x) if torch is None else torch.nn.functional.softplus(asarray(x))
 
 
 def leaky_relu(x: Array) -> Array:
     """X where positive, 0.2 x elsewhere: the usual choice in critics."""
-    torch = _torch(x)
+    torch = torch_of(x)
     return jnp.where(x > 0, x, 0.2 * x) if torch is None else torch.nn.functional.leaky_relu(asarray(x), 0.2)
 
 
 def elu(x: Array) -> Array:
     """X where positive, e^x - 1 elsewhere."""
-    torch = _torch(x)
+    torch = torch_of(x)
     return jax.nn.elu(x) if torch is None else torch.nn.functional.elu(asarray(x))
 
 
 def silu(x: Array) -> Array:
     """X * sigmoid(x)."""
-    torch = _torch(x)
+    torch = torch_of(x)
     return jax.nn.silu(x) if torch is None else torch.nn.functional.silu(asarray(x))
 
 
 def gelu(x: Array) -> Array:
     """X * Phi(x), with the exact normal distribution function."""
-    torch = _torch(x)
+    torch = torch_of(x)
     return jax.nn.gelu(x, approximate=False) if torch is None else torch.nn.functional.gelu(asarray(x))
 
 
 def asarray(x: Any, dtype: str | None = None) -> Array:
     """`x` as an array of the active library; `dtype` by name (`"float32"`, `"int32"`, `"bool"`)."""
-    torch = _torch(x)
+    torch = torch_of(x)
     if torch is None:
         return jnp.asarray(x, dtype)
     return torch.as_tensor(x, dtype=None if dtype is None else getattr(torch, dtype))
@@ -120,31 +80,31 @@ def asarray(x: Any, dtype: str | None = None) -> Array:
 
 def zeros(shape: Sequence[int]) -> Array:
     """Zeros of the active library's default float type."""
-    torch = _torch()
+    torch = torch_of()
     return jnp.zeros(shape) if torch is None else torch.zeros(tuple(shape))
 
 
 def ones(shape: Sequence[int]) -> Array:
     """Ones of the active library's default float type."""
-    torch = _torch()
+    torch = torch_of()
     return jnp.ones(shape) if torch is None else torch.ones(tuple(shape))
 
 
 def arange(n: int) -> Array:
     """The integers 0 to n - 1."""
-    torch = _torch()
+    torch = torch_of()
     return jnp.arange(n) if torch is None else torch.arange(n)
 
 
 def eye(n: int) -> Array:
     """The n x n identity."""
-    torch = _torch()
+    torch = torch_of()
     return jnp.eye(n) if torch is None else torch.eye(n)
 
 
 def sum(x: Array, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Array:
     """Sum over `axis` (all axes by default)."""
-    torch = _torch(x)
+    torch = torch_of(x)
     if torch is None:
         return jnp.sum(x, axis=axis if axis is None or isinstance(axis, int) else tuple(axis), keepdims=keepdims)
     return torch.sum(x, dim=axis, keepdim=keepdims) if axis is not None else torch.sum(x)
@@ -157,13 +117,13 @@ def mean(x: Array, axis: int | None = None) -> Array:
 
 def amax(x: Array, axis: int) -> Array:
     """The largest entry along `axis`."""
-    torch = _torch(x)
+    torch = torch_of(x)
     return jnp.max(x, axis) if torch is None else torch.amax(x, axis)
 
 
 def logsumexp(x: Array, axis: int = -1, keepdims: bool = False) -> Array:
     """Log sum e^x over `axis`, without overflow."""
-    torch = _torch(x)
+    torch = torch_of(x)
     if torch is None:
         return jax.nn.logsumexp(x, axis=axis, keepdims=keepdims)
     return torch.logsumexp(x, dim=axis, keepdim=keepdims)
@@ -176,55 +136,55 @@ def logmeanexp(x: Array, axis: int = 0) -> Array:
 
 def softmax(x: Array, axis: int = -1) -> Array:
     """e^x normalised to sum to one over `axis`."""
-    torch = _torch(x)
+    torch = torch_of(x)
     return jax.nn.softmax(x, axis=axis) if torch is None else torch.softmax(x, dim=axis)
 
 
 def log_softmax(x: Array, axis: int = -1) -> Array:
     """The logarithm of `softmax`, without overflow."""
-    torch = _torch(x)
+    torch = torch_of(x)
     return jax.nn.log_softmax(x, axis=axis) if torch is None else torch.log_softmax(x, dim=axis)
 
 
 def where(condition: Array, x: Any, y: Any) -> Array:
     """`x` where the condition holds, `y` elsewhere."""
-    torch = _torch(condition, x, y)
+    torch = torch_of(condition, x, y)
     return jnp.where(condition, x, y) if torch is None else torch.where(condition, x, y)
 
 
 def clip(x: Array, low: float | None = None, high: float | None = None) -> Array:
     """`x` cut to [low, high]."""
-    torch = _torch(x)
+    torch = torch_of(x)
     return jnp.clip(x, low, high) if torch is None else torch.clamp(x, low, high)
 
 
 def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
     """Join arrays along a new axis."""
-    torch = _torch(*arrays)
+    torch = torch_of(*arrays)
     return jnp.stack(arrays, axis) if torch is None else torch.stack(tuple(arrays), axis)
 
 
 def concatenate(arrays: Sequence[Array], axis: int = -1) -> Array:
     """Join arrays along an axis they have."""
-    torch = _torch(*arrays)
+    torch = torch_of(*arrays)
     return jnp.concatenate(arrays, axis) if torch is None else torch.cat(tuple(arrays), axis)
 
 
 def split(x: Array, sizes: Sequence[int], axis: int = -1) -> tuple[Array, ...]:
     """`x` cut along an axis into pieces of the given sizes; the inverse of `concatenate`."""
-    torch = _torch(x)
+    torch = torch_of(x)
     return tuple(jax.lax.split(x, sizes, axis % x.ndim) if torch is None else torch.split(x, tuple(sizes), axis))
 
 
 def broadcast_to(x: Array, shape: Sequence[int]) -> Array:
     """`x` repeated to `shape`, without a copy where the library can."""
-    torch = _torch(x)
+    torch = torch_of(x)
     return jnp.broadcast_to(x, shape) if torch is None else torch.broadcast_to(x, tuple(shape))
 
 
 def one_hot(x: Array, classes: int) -> Array:
     """Class numbers as rows of an identity: [...] integers to [..., classes] floats."""
-    torch = _torch(x)
+    torch = torch_of(x)
     if torch is None:
         return jax.nn.one_hot(x, classes)
     return torch.nn.functional.one_hot(x.long(), classes).to(torch.get_default_dtype())
@@ -232,50 +192,94 @@ def one_hot(x: Array, classes: int) -> Array:
 
 def einsum(equation: str, *arrays: Array) -> Array:
     """Einstein summation."""
-    torch = _torch(*arrays)
+    torch = torch_of(*arrays)
     return jnp.einsum(equation, *arrays) if torch is None else torch.einsum(equation, *arrays)
-
-
-def linear(x: Array, weight: Array, bias: Array) -> Array:
-    """X @ weight + bias for `x` [..., m], `weight` [m, n], `bias` [n]."""
-    torch = _torch(x, weight)
-    if torch is None:
-        return _product.bind(jnp.asarray(x), jnp.asarray(weight)) + bias
-    return torch.addmm(bias, x, weight) if x.ndim == 2 else x @ weight + bias
-
-
-def _flat_product(x: jax.Array, weight: jax.Array) -> jax.Array:
-    """X @ weight with all axes of `x` but the last folded into one."""
-    return (x.reshape(-1, x.shape[-1]) @ weight).reshape(*x.shape[:-1], weight.shape[-1])
-
-
-def _weight_gradient(cotangent: jax.Array, x: jax.Array, _: Any) -> jax.Array:
-    return x.reshape(-1, x.shape[-1]).T @ cotangent.reshape(-1, cotangent.shape[-1])
-
-
-def _batched_product(operands: tuple, axes: tuple) -> tuple[jax.Array, int]:
-    """Under `vmap` an axis of particles joins the other leading axes of `x`; a batch of weights is an ordinary product."""
-    (x, weight), (x_axis, weight_axis) = operands, axes
-    if weight_axis is None:
-        return _product.bind(jnp.moveaxis(x, x_axis, 0), weight), 0
-    return jax.vmap(jnp.matmul, (x_axis, weight_axis))(x, weight), 0
-
-
-_product = Primitive("ppgen_product")  # a matrix product that stays two-dimensional under vmap: a tenth faster on CPUs
-_product.def_impl(jax.jit(_flat_product))
-_product.def_abstract_eval(lambda x, w: jax.core.ShapedArray((*x.shape[:-1], w.shape[-1]), jnp.result_type(x, w)))
-mlir.register_lowering(_product, mlir.lower_fun(_flat_product, multiple_results=False))
-ad.defbilinear(_product, lambda cotangent, _, weight: _product.bind(cotangent, weight.T), _weight_gradient)
-batching.primitive_batchers[_product] = _batched_product
-
-
-def inverse(x: Array) -> Array:
-    """The inverse of a matrix, or of each matrix in a batch [..., n, n]."""
-    torch = _torch(x)
-    return jnp.linalg.inv(x) if torch is None else torch.linalg.inv(x)
 
 
 def stop_gradient(x: Array) -> Array:
     """`x` as a constant: no gradient flows through it."""
-    torch = _torch(x)
+    torch = torch_of(x)
     return jax.lax.stop_gradient(x) if torch is None else asarray(x).detach()
+
+
+def as_float(x: Any) -> Array:
+    """`x` in floating point: integers and booleans in the default type, floats as they are."""
+    torch = torch_of(x)
+    if torch is None:
+        x = jnp.asarray(x)
+        return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
+    x = torch.as_tensor(x)
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+
+def as_type_of(x: Any, like: Array) -> Array:
+    """`x` as an array of the library and the number type of `like`."""
+    torch = torch_of(like)
+    return jnp.asarray(x, like.dtype) if torch is None else torch.as_tensor(x, dtype=like.dtype)
+
+
+def floor(x: Array) -> Array:
+    """The largest integer at most x, elementwise."""
+    torch = torch_of(x)
+    return jnp.floor(x) if torch is None else torch.floor(x)
+
+
+def maximum(x: Array, y: Array) -> Array:
+    """The larger of two arrays, elementwise."""
+    torch = torch_of(x, y)
+    return jnp.maximum(x, y) if torch is None else torch.maximum(x, y)
+
+
+def cumsum(x: Array, axis: int = -1) -> Array:
+    """Running sums along an axis."""
+    torch = torch_of(x)
+    return jnp.cumsum(x, axis) if torch is None else torch.cumsum(x, axis)
+
+
+def argmax(x: Array, axis: int = -1) -> Array:
+    """Where the largest entry along `axis` is."""
+    return x.argmax(axis)
+
+
+def moveaxis(x: Array, source: int, target: int) -> Array:
+    """`x` with one axis moved to another place."""
+    torch = torch_of(x)
+    return jnp.moveaxis(x, source, target) if torch is None else torch.movedim(x, source, target)
+
+
+def take(x: Array, index: np.ndarray, axis: int = -1) -> Array:
+    """The entries of an axis at fixed positions, in their order: a permutation or a selection."""
+    torch = torch_of(x)
+    if torch is None:
+        return jnp.take(x, np.asarray(index), axis)
+    return torch.index_select(x, axis, torch.as_tensor(np.array(index)))
+
+
+def take_along(x: Array, index: Array, axis: int = -1) -> Array:
+    """One entry along `axis` for each entry of `index`, an integer array of as many axes as `x`."""
+    torch = torch_of(x)
+    if torch is None:
+        return jnp.take_along_axis(x, index, axis)
+    return torch.take_along_dim(x, index.long(), axis)
+
+
+def window(x: Array, start: Any, size: int, axis: int = -1) -> Array:
+    """`size` entries of an axis from `start`, which may be computed; near the end the last `size` ones."""
+    torch = torch_of(x)
+    if torch is None:
+        return jax.lax.dynamic_slice_in_dim(x, start, size, axis)
+    return torch.narrow(x, axis, min(int(start), x.shape[axis] - size), size)
+
+
+def put_window(x: Array, piece: Array, start: Any, axis: int = -1) -> Array:
+    """`x` with `piece` in the place that `window` of its size would read."""
+    torch = torch_of(x)
+    if torch is None:
+        return jax.lax.dynamic_update_slice_in_dim(x, piece, start, axis)
+    start = min(int(start), x.shape[axis] - piece.shape[axis])
+    return torch.slice_scatter(x, piece, axis, start, start + piece.shape[axis])
+
+
+def every(x: Array) -> Array:
+    """True when all entries are."""
+    return x.all()
