@@ -10,49 +10,25 @@ from ppgen.backends.program import Program, Site
 from ppgen.errors import DataError, NoLikelihoodError
 from ppgen.inference import MaximumLikelihood
 from ppgen.inference.requirements import atoms, enumerable_latents
-from ppgen.training.arrays import cast, check_values, to_host
+from ppgen.training.arrays import check_names
 
 
 def prepare(trainer: Any, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Arrays on the host, with the names, shapes, types and values that the programs expect.
 
+    Arguments that have a default in the programs, and were left out in training, may be given too.
+
     Raises:
         DataError: a name is missing, unknown or that of a latent site; a shape or value does not fit its site.
     """
-    model: Program = trainer.plan.model
-    host = to_host(arrays, double=trainer.backend.double())
-    wanted = set(trainer.plan.pairing.data)
-    optional = {name for program in trainer.plan.programs.values() for name in program.arguments} - {"rows"}
-    for name in host:
-        if name in model.sites and name not in wanted:
-            raise DataError(
-                f"the data have values of site {name!r}, which is latent; expected {sorted(wanted)} only. Leave it out."
-            )
-        if name not in wanted | optional:
-            raise DataError(
-                f"the data have an entry {name!r} that the programs do not know; expected {sorted(wanted)}. "
-                "Correct the name, or leave it out."
-            )
-    if missing := sorted(wanted - set(host)):
-        raise DataError(f"the data lack {missing}; expected {sorted(wanted)}, got {sorted(host)}. Add what is missing.")
-    for name, array in host.items():
-        site = model.sites.get(name)
-        if site is not None and array.shape[1:] != (expected := row_shape(model, site)):
-            raise DataError(
-                f"entry {name!r}: expected rows of shape {expected} (inner plates and event); got {array.shape[1:]}. "
-                "Reshape the data."
-            )
-    host = cast(host, model)
-    check_values(host, model)
+    plan, host = trainer.plan, trainer.host(arrays, "the data")
+    if latent := [site.name for site in plan.model.latent(plan.rows) if site.name in host]:
+        raise DataError(
+            f"the data have values of {latent}, which are latent; expected {sorted(plan.rows)} only. Leave them out."
+        )
+    defaults = {name for program in plan.programs.values() for name in program.arguments} - {"rows", *plan.rows}
+    check_names(host.keys() - defaults, plan.rows, "the data")
     return host
-
-
-def row_shape(program: Program, site: Site) -> tuple[int, ...]:
-    """Shape of one row of a local site."""
-    shape = list(site.batch_shape)
-    if program.is_local(site):
-        del shape[site.plates[program.rows_plate][0]]
-    return (*shape, *site.event_shape)
 
 
 def dimensions(program: Program, given: Mapping[str, Any], *, continuous_only: bool = False) -> int:

@@ -79,7 +79,7 @@ def cast(arrays: Mapping[str, np.ndarray], model: Program) -> dict[str, np.ndarr
     return result
 
 
-def check_names(arrays: Mapping[str, np.ndarray], expected: Iterable[str], where: str) -> None:
+def check_names(arrays: Iterable[str], expected: Iterable[str], where: str) -> None:
     """Raise `DataError` unless a batch has the entries that preflight saw."""
     if set(arrays) != set(expected):
         raise DataError(

@@ -12,7 +12,7 @@ from ppgen import evaluation
 from ppgen.errors import DataError
 from ppgen.joint import Batch
 from ppgen.training import checkpoint
-from ppgen.training.arrays import cast, check_values, to_host
+from ppgen.training.arrays import to_host
 from ppgen.training.trainer import State, Trainer
 
 
@@ -60,9 +60,7 @@ class Fit:
             seed: seed of the importance samples.
             options: `batch_size`, `khat`, `quantization`, passed on.
         """
-        return evaluation.evaluate(
-            self.trainer, self.state.parameters, self._host(data), particles=particles, seed=seed, **options
-        )
+        return evaluation.evaluate(self.trainer, self.state.parameters, data, particles=particles, seed=seed, **options)
 
     def posterior(self, data: Mapping[str, Any], draws: int = 500, seed: int = 0, **options: Any) -> Any:
         """Draws of the latent sites as an `xarray.DataTree` in ArviZ's schema; see `ppgen.evaluation.posterior`.
@@ -73,9 +71,7 @@ class Fit:
             seed: seed of the draws.
             options: `chains`, passed on.
         """
-        return evaluation.posterior(
-            self.trainer, self.state.parameters, self._host(data), draws=draws, seed=seed, **options
-        )
+        return evaluation.posterior(self.trainer, self.state.parameters, data, draws=draws, seed=seed, **options)
 
     def sample(
         self, rows: int | None = None, seed: int = 0, data: Mapping[str, Any] | None = None, emit: str = "draw"
@@ -140,27 +136,6 @@ class Fit:
     def state_for(self, trainer: Trainer) -> State:
         """This fit's state, for a trainer of the same programs to go on from."""
         return checkpoint.adopt(self, trainer)
-
-    def _host(self, data: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Data checked against the programs."""
-        model, guide = self.trainer.plan.model, self.trainer.plan.programs.get("guide")
-        host = to_host(data, double=self.trainer.backend.double())
-        known = {*model.sites, *model.arguments, *(guide.arguments if guide else ())} - {"rows"}
-        for name in host:
-            if name not in known:
-                raise DataError(
-                    f"the data have an entry {name!r} that no program uses; expected some of {sorted(known)}."
-                )
-        for name in self.example:
-            if name not in host:
-                raise DataError(f"the data lack {name!r}, which the fit was trained on; got {sorted(host)}. Add it.")
-        for name, value in host.items():
-            wanted = self.example[name].shape[1:] if name in self.example else value.shape[1:]
-            if value.shape[1:] != wanted:
-                raise DataError(f"entry {name!r}: expected rows of shape {wanted}; got {value.shape[1:]}. Reshape it.")
-        host = cast(host, model)
-        check_values(host, model)
-        return host
 
     def __repr__(self) -> str:
         losses = {

@@ -184,10 +184,14 @@ class Trainer:
         """
         if all(self.backend.is_array(value) for value in batch.values()):
             return dict(batch)
+        return {name: self.backend.array(value) for name, value in self.host(batch, where).items()}
+
+    def host(self, batch: Mapping[str, Any], where: str = "the batch") -> dict[str, np.ndarray]:
+        """The batch that `device` gives the backend, as NumPy arrays; it takes and raises the same."""
         arrays = cast(to_host(batch, double=self.backend.double()), self.plan.model)
         check_shapes(arrays, self.plan.rows, where)
         check_values(arrays, self.plan.model, where)
-        return {name: self.backend.array(value) for name, value in arrays.items()}
+        return arrays
 
     def joints(self, parameters: Mapping[str, Any], key: Any) -> dict[str, Joint]:
         """The programs bound to parameters, by role."""

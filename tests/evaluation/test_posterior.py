@@ -135,9 +135,9 @@ def test_native_program(backend, gaussian):
 def test_data_must_belong_to_the_programs(ready, gaussian):
     trainer, parameters, _ = ready(gaussian.model, gaussian.guide(), {"x": gaussian.x})
     for ask in (evaluate, posterior):
-        with pytest.raises(DataError, match=r"'y' that the programs do not know; expected \['x'\]"):
+        with pytest.raises(DataError, match=r"the data: expected the entries .*\['x'\]; got \['y'\]"):
             ask(trainer, parameters, {"y": gaussian.x})
-        with pytest.raises(DataError, match="site 'z', which is latent"):
+        with pytest.raises(DataError, match=r"values of \['z'\], which are latent"):
             ask(trainer, parameters, {"x": gaussian.x, "z": gaussian.mean.astype(np.float32)})
         with pytest.raises(DataError, match=r"expected rows of shape \(2,\)"):
             ask(trainer, parameters, {"x": gaussian.x[:, :1]})
@@ -147,7 +147,7 @@ def test_data_must_belong_to_the_programs(ready, gaussian):
 
 def test_a_missing_name(ready, regression):
     trainer, parameters, _ = ready(regression.model, regression.guide, regression.data)
-    with pytest.raises(DataError, match=r"lack \['y'\]"):
+    with pytest.raises(DataError, match=r"the data: expected the entries .*\['a', 'y'\]; got \['a'\]"):
         posterior(trainer, parameters, {"a": regression.data["a"]})
 
 

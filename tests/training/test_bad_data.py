@@ -350,11 +350,11 @@ def test_prediction_without_its_covariates(fitted):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"y": Y, "C": C}, r"entry 'C' that .* expected .*'c', 'y'"),
-        ({"Y": Y, "c": C}, r"entry 'Y' that .* expected .*'c', 'y'"),
-        ({"y": Y}, r"the data lack .*'c'.*Add"),
-        ({"c": C}, r"the data lack .*'y'.*Add"),
-        ({"y": Y[:, None], "c": C}, r"entry 'y': expected rows of shape \(\).*got \(1,\).*Reshape"),
+        ({"y": Y, "C": C}, r"the data: expected the entries .*\['c', 'y'\]; got \['C', 'y'\]\. Correct"),
+        ({"Y": Y, "c": C}, r"the data: expected the entries .*\['c', 'y'\]; got \['Y', 'c'\]\. Correct"),
+        ({"y": Y}, r"the data: expected the entries .*\['c', 'y'\]; got \['y'\]\. Correct"),
+        ({"c": C}, r"the data: expected the entries .*\['c', 'y'\]; got \['c'\]\. Correct"),
+        ({"y": Y[:, None], "c": C}, r"entry 'y' of the data: expected rows of shape \(\), .*got \(1,\)\. Reshape"),
         ({"y": spoiled(np.nan, 3), "c": C}, r"entry 'y' of the data has NaN or infinite values in row 3"),
     ],
     ids=["misspelt covariate", "misspelt", "no covariate", "nothing observed", "(N, 1)", "NaN"],
