@@ -168,11 +168,7 @@ class Joint:
 
         [particles, rows] stays so, or becomes [particles, 1] (the sum over rows).
         """
-        return ops.sum(log_weight, 1, keepdims=True) if self.has_global(batch) else log_weight
-
-    def has_global(self, batch: Iterable[str] = ()) -> bool:
-        """True when a latent site lies outside the plate of rows."""
-        return any(not self.program.is_local(site) for site in self.program.latent(batch))
+        return ops.sum(log_weight, 1, keepdims=True) if self.program.has_global(batch) else log_weight
 
     def reparameterised(self, batch: Iterable[str] = ()) -> bool:
         """True when every draw of a latent site carries a gradient."""

@@ -139,6 +139,10 @@ class Program:
         """True for sites inside the plate of rows."""
         return self.rows_plate in site.plates
 
+    def has_global(self, given: Any = ()) -> bool:
+        """True when a latent site lies outside the plate of rows, so that weights belong to the whole data."""
+        return not all(self.is_local(site) for site in self.latent(given))
+
 
 @dataclass(frozen=True)
 class Initialiser:

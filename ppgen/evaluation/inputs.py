@@ -65,12 +65,6 @@ def needs_guide(trainer: Any) -> None:
     )
 
 
-def has_global(trainer: Any) -> bool:
-    """True when a latent site of the model lies outside the plate of rows."""
-    model: Program = trainer.plan.model
-    return any(not model.is_local(site) for site in model.latent(trainer.plan.pairing.data))
-
-
 def rows_apart(trainer: Any) -> None:
     """Raise where the guide draws local sites of all rows at once, so that no row has a weight of its own."""
     model, guide = trainer.plan.model, trainer.plan.programs["guide"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ppgen.evaluation.enumerated import Table
-from ppgen.evaluation.inputs import caveat, dimensions, has_global, is_enumerated, needs_guide, prepare, rows_apart
+from ppgen.evaluation.inputs import caveat, dimensions, is_enumerated, needs_guide, prepare, rows_apart
 from ppgen.evaluation.psis import khat as psis_khat
 from ppgen.evaluation.result import Evaluation
 from ppgen.evaluation.weights import ROWS, Chunks, Running
@@ -96,8 +96,9 @@ def evaluate(
     if khat and len(chosen) < chunks.rows:
         about["note"] = _join(about["note"], f"k-hat of {len(chosen)} rows chosen at random")
     kind, estimator = "lower bound", "importance sampling from the guide"
-    if has_global(trainer):
-        model, kind, estimator = trainer.plan.model, "estimate", "posterior predictive under the guide"
+    model = trainer.plan.model
+    if model.has_global(arrays):
+        kind, estimator = "estimate", "posterior predictive under the guide"
         if any(model.is_local(site) for site in model.latent(arrays)):
             estimator += ", importance sampling of local sites"
     return Evaluation.of_rows(
@@ -145,8 +146,7 @@ def evidence(
         found = _exact(trainer, parameters, arrays, None, about)
         return replace(found, per_row=None, stderr=float("nan"))
     needs_guide(trainer)
-    guide = trainer.plan.programs["guide"]
-    if all(guide.is_local(site) for site in guide.latent()):
+    if not trainer.plan.programs["guide"].has_global():
         found = evaluate(
             trainer, parameters, arrays, particles=particles, seed=seed, quantization=quantization, khat=False
         )
@@ -167,9 +167,9 @@ def _exact(
 ) -> Evaluation:
     """No latent sites, or few and discrete ones."""
     table = Table(trainer, parameters, arrays, batch_size)
-    latent = trainer.plan.model.latent(arrays)
-    estimator = "enumeration of the latent sites" if latent else "all sites observed"
-    if not has_global(trainer):
+    model = trainer.plan.model
+    estimator = "enumeration of the latent sites" if model.latent(arrays) else "all sites observed"
+    if not model.has_global(arrays):
         return Evaluation.of_rows(table.given_global[0], kind="exact", estimator=estimator, **about)
     total = np.logaddexp.reduce(table.shared + table.given_global.sum(1))
     about["note"] = _join(about["note"], "global sites are summed out under their prior, for all rows together")

@@ -9,7 +9,7 @@ import numpy as np
 from ppgen.backends.program import Program, Site
 from ppgen.errors import NoLikelihoodError
 from ppgen.evaluation.enumerated import Table
-from ppgen.evaluation.inputs import has_global, is_enumerated, needs_guide, prepare
+from ppgen.evaluation.inputs import is_enumerated, needs_guide, prepare
 from ppgen.evaluation.weights import Chunks
 from ppgen.inference.algorithm import positive
 
@@ -108,10 +108,9 @@ def _guided(
     guide, latent = trainer.plan.programs["guide"], trainer.plan.model.latent(arrays)
     parts: list[dict[str, np.ndarray]] = []
     weights: list[np.ndarray] = []
-    together = any(not guide.is_local(site) for site in guide.latent())
     for local, shared, drawn in Chunks(trainer, parameters, arrays, draws, None, seed).draws(0, values=True):
         parts.append({s.name: _rows_first(drawn[s.name], guide, guide.sites[s.name], 1) for s in latent})
-        weights.append(local.sum(1) + shared if together else local)
+        weights.append(local.sum(1) + shared if guide.has_global() else local)
     return {s.name: np.concatenate([part[s.name] for part in parts]) for s in latent}, np.concatenate(weights)
 
 
@@ -126,7 +125,7 @@ def _exact(
     for site in model.latent(arrays):
         value = _rows_first(table.values[site.name], model, site, 1)
         values[site.name] = value[:, 0][local] if model.is_local(site) else value[shared]
-    if has_global(trainer):
+    if model.has_global(arrays):
         total = np.logaddexp.reduce(table.shared + table.given_global.sum(1))
         return values, np.full(draws, total)
     return values, np.tile(table.given_global, (draws, 1))

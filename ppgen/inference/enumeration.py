@@ -17,7 +17,7 @@ def log_evidence(p: Joint, batch: Batch) -> ops.Array:
     .. math:: \log p(x) = \log \sum_w p(w) \prod_i \sum_{z_i} p(x_i, z_i | w)
     """
     z = configurations(p, batch)
-    if not p.has_global(batch):
+    if not p.program.has_global(batch):
         return ops.logsumexp(p.log_prob(batch | z), 0)
     local, shared = p.terms(batch | z)
     groups = math.prod(sizes(p, [site for site in p.program.latent(batch) if not p.program.is_local(site)]))

@@ -211,17 +211,16 @@ class _Run:
         return latest
 
     def held_out(self, valid: Mapping[str, Any] | None) -> list[tuple[int, Any]]:
-        """The validation data, checked, in chunks of at most 1000 rows on the device."""
+        """The validation data, checked, on the device; in chunks of 1000 rows where rows have weights of their own."""
         if valid is None:
             return []
         host, where = to_host(valid, double=self.trainer.backend.double()), "the validation data"
         check_names(host, self.trainer.plan.rows, where)
         device, n = self.trainer.device(host, where), len(next(iter(host.values())))
-        cuts = range(0, n, 1000) if not self.trainer.pools() else [0]
-        step = 1000 if not self.trainer.pools() else n
+        most = n if self.trainer.plan.model.has_global(host) else 1000
         return [
-            (min(step, n - start), {name: value[start : start + step] for name, value in device.items()})
-            for start in cuts
+            (min(most, n - start), {name: value[start : start + most] for name, value in device.items()})
+            for start in range(0, n, most)
         ]
 
     def validate(self, state: State, held: list[tuple[int, Any]]) -> None:

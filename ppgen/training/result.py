@@ -116,7 +116,7 @@ class Fit:
             batch = Batch(batch, rows=count)
             joints = self.trainer.joints(parameters, key)
             p, q = joints["model"], joints.get("guide")
-            if q is not None and p.has_global(self.example) and set(q.program.required) <= {*batch, "rows"}:
+            if q is not None and model.has_global(self.example) and set(q.program.required) <= {*batch, "rows"}:
                 drawn = q.draw(batch).values
                 shared = [s.name for s in q.program.latent() if not q.program.is_local(s) and s.name in p.program.sites]
                 batch = batch | Batch({n: drawn[n] for n in shared}, rows=count, drawn=shared)

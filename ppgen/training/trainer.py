@@ -167,11 +167,6 @@ class Trainer:
         """The gradients that the next step would follow, by parameter, without an update."""
         return self._gradients(state, self.device(batch))
 
-    def pools(self) -> bool:
-        """True when a latent site is global, so that weights belong to the whole data."""
-        model = self.plan.model
-        return any(not model.is_local(site) for site in model.latent(self.plan.pairing.data))
-
     def device(self, batch: Mapping[str, Any], where: str = "the batch") -> dict[str, Any]:
         """A batch as the backend's arrays; from the host, it is checked and cast to what its sites compute with.
 
