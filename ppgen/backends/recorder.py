@@ -154,6 +154,7 @@ class Recorder:
         if drawn:
             if not (self.ask.pathwise and reparameterised) and name not in self.ask.emit:
                 msg["value"] = self.backend.stop_gradient(msg["value"])
+                msg["intermediates"] = None  # what the draw knows of its density still carries the draw's gradient
             self.values[name] = self.extract(msg)
             if self.ask.distributions:
                 self.distributions[name] = fn

@@ -1,19 +1,33 @@
 """What a parameter of a network is before it has a value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Spec:
-    """Shape and initial distribution of one array: uniform in [-bound, bound]."""
+    """Shape and initial distribution of one array: uniform in [centre - bound, centre + bound]."""
 
     shape: tuple[int, ...]
-    bound: float
+    bound: float = 0.0
+    centre: float = 0.0
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """An initial value, float32."""
         if self.bound == 0:
-            return np.zeros(self.shape, np.float32)
-        return rng.uniform(-self.bound, self.bound, self.shape).astype(np.float32)
+            return np.full(self.shape, self.centre, np.float32)
+        return rng.uniform(self.centre - self.bound, self.centre + self.bound, self.shape).astype(np.float32)
+
+
+def gather(**parts: Any) -> dict[str, Spec]:
+    """The parameters of several parts (networks, transforms), each under its own name: `name.path`."""
+    return {f"{name}.{path}": spec for name, part in parts.items() for path, spec in part.specs().items()}
+
+
+def part(parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The parameters of one part, under their own paths: the inverse of `gather`."""
+    prefix = name + "."
+    return {path.removeprefix(prefix): value for path, value in parameters.items() if path.startswith(prefix)}

@@ -78,10 +78,11 @@ def asarray(x: Any, dtype: str | None = None) -> Array:
     return torch.as_tensor(x, dtype=None if dtype is None else getattr(torch, dtype))
 
 
-def zeros(shape: Sequence[int]) -> Array:
-    """Zeros of the active library's default float type."""
-    torch = torch_of()
-    return jnp.zeros(shape) if torch is None else torch.zeros(tuple(shape))
+def zeros(shape: Sequence[int], like: Array | None = None) -> Array:
+    """Zeros of the number type of `like`; by default, of the active library's default float type."""
+    torch = torch_of(like)
+    dtype = None if like is None else like.dtype
+    return jnp.zeros(shape, dtype) if torch is None else torch.zeros(tuple(shape), dtype=dtype)
 
 
 def ones(shape: Sequence[int]) -> Array:

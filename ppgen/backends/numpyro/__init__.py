@@ -3,13 +3,14 @@
 import jax
 
 from ppgen.backends.numpyro.arrays import Arrays
+from ppgen.backends.numpyro.densities import Densities
 from ppgen.backends.numpyro.programs import Programs
 from ppgen.backends.numpyro.storage import Storage
 from ppgen.backends.numpyro.training import Training
 from ppgen.backends.recorder import _MARK
 
 
-class Backend(Programs, Arrays, Storage, Training):
+class Backend(Programs, Arrays, Densities, Storage, Training):
     """The NumPyro backend; see `ppgen.backends` for what a backend provides."""
 
     name = "numpyro"

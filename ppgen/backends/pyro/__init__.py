@@ -3,6 +3,7 @@
 import torch
 
 from ppgen.backends.pyro.arrays import Arrays
+from ppgen.backends.pyro.densities import Densities
 from ppgen.backends.pyro.lending import Lending
 from ppgen.backends.pyro.programs import Programs
 from ppgen.backends.pyro.storage import Storage
@@ -10,7 +11,7 @@ from ppgen.backends.pyro.training import Training
 from ppgen.backends.recorder import _MARK
 
 
-class Backend(Programs, Arrays, Storage, Lending, Training):
+class Backend(Programs, Arrays, Densities, Storage, Lending, Training):
     """The Pyro backend; see `ppgen.backends` for what a backend provides."""
 
     name = "pyro"

@@ -1,0 +1,106 @@
+"""A learnable distribution with its parameters and context, as a NumPyro distribution."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as nd
+from jax import random
+
+from ppgen import ops
+
+
+class Densities:
+    """Makes native distributions of learnable ones."""
+
+    def density(self, learnable: Any, params: Mapping[str, Any], context: Any = None) -> nd.Distribution:
+        """A `numpyro.distributions.Distribution`; see `ppgen.distributions.learnable`."""
+        context = None if context is None else jnp.asarray(context)
+        return Density(self, learnable, params, context, () if context is None else context.shape[:-1])
+
+
+class Density(nd.Distribution):
+    """Density and draws are the learnable's own; batches, expansion and keys are NumPyro's."""
+
+    pytree_data_fields = ("params", "context")
+    pytree_aux_fields = ("backend", "learnable")
+
+    def __init__(self, backend: Any, learnable: Any, params: Any, context: Any, batch_shape: tuple[int, ...]) -> None:
+        self.backend, self.learnable, self.params, self.context = backend, learnable, params, context
+        super().__init__(tuple(batch_shape), tuple(learnable.event_shape), validate_args=False)
+
+    @property
+    def support(self) -> Any:
+        kinds = {
+            "real": nd.constraints.real,
+            "positive": nd.constraints.positive,
+            "unit_interval": nd.constraints.unit_interval,
+            "boolean": nd.constraints.boolean,
+        }
+        kind = self.learnable.support
+        base = nd.constraints.integer_interval(0, kind - 1) if isinstance(kind, int) else kinds[kind]
+        return nd.constraints.independent(base, len(self.event_shape))
+
+    @property
+    def has_rsample(self) -> bool:
+        return self.learnable.reparameterised
+
+    @property
+    def mean(self) -> Any:
+        with ops.activate(self.backend):
+            mean = self.learnable.mean(self.params, self.context)
+        return jnp.broadcast_to(mean, self.batch_shape + self.event_shape)
+
+    def expand(self, batch_shape: tuple[int, ...]) -> "Density":
+        jnp.broadcast_shapes(self.batch_shape, tuple(batch_shape))
+        return Density(self.backend, self.learnable, self.params, self.context, batch_shape)
+
+    def log_prob(self, value: Any, intermediates: Any = None) -> Any:
+        if intermediates:  # of a draw, which knows its density
+            return intermediates[0]
+        with ops.activate(self.backend):
+            log_prob = self.learnable.log_prob(self.params, jnp.asarray(value), self.context)
+        return jnp.broadcast_to(log_prob, jnp.broadcast_shapes(log_prob.shape, self.batch_shape))
+
+    def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Any:
+        with ops.activate(self.backend):
+            return self.learnable.draw(self.params, self._noise(key), self._shape(sample_shape), self.context)
+
+    rsample = sample
+
+    def sample_with_intermediates(self, key: Any, sample_shape: tuple[int, ...] = ()) -> tuple[Any, list]:
+        if not self.has_rsample:
+            return self.sample(key, sample_shape), []
+        with ops.activate(self.backend):
+            value, log_prob = self.learnable.draw_with_log_prob(
+                self.params, self._noise(key), self._shape(sample_shape), self.context
+            )
+        return value, [log_prob]
+
+    def _shape(self, sample_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sample_shape) + self.batch_shape
+
+    def _noise(self, key: Any) -> "Noise":
+        floats = jax.tree.leaves((self.params, self.context))
+        return Noise(key, jnp.result_type(float if not floats else floats[0]))
+
+    def __repr__(self) -> str:
+        return f"{self.learnable!r} with batch shape {self.batch_shape}"
+
+
+class Noise:
+    """Random numbers from a key, fresh ones at each call."""
+
+    def __init__(self, key: Any, dtype: Any) -> None:
+        self.key, self.dtype = key, dtype
+
+    def uniform(self, shape: tuple[int, ...]) -> Any:
+        return random.uniform(self._next(), shape, self.dtype)
+
+    def normal(self, shape: tuple[int, ...]) -> Any:
+        return random.normal(self._next(), shape, self.dtype)
+
+    def _next(self) -> Any:
+        self.key, key = random.split(self.key)
+        return key

@@ -1,0 +1,85 @@
+"""Densities that factorise over dimensions: p(x) = prod_i p(x_i | x_<i, context)."""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from ppgen import nn, ops
+from ppgen.distributions.autoregressive.conditionals import Conditional
+from ppgen.distributions.autoregressive.sampling import METHODS
+from ppgen.distributions.learnable import Learnable, Noise, Parameters, check_event
+
+
+class Network(Protocol):
+    """Computes the parameters of all conditionals at once, or of one after another."""
+
+    permutation: np.ndarray  # the dimensions, in the order in which they are generated
+
+    def specs(self) -> dict[str, nn.Spec]:
+        """The parameters by path."""
+
+    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None) -> ops.Array:
+        """All conditionals in one pass: [..., D, outputs] for encoded values [..., D, inputs]."""
+
+    def init_cache(self, params: Parameters, shape: tuple[int, ...], context: ops.Array | None) -> Any:
+        """What `step` carries: a tree of arrays, with leading axes `shape`."""
+
+    def step(self, params: Parameters, cache: Any, x: ops.Array, i: Any) -> tuple[Any, ops.Array]:
+        """The i-th conditional [..., outputs] of the order, given the encoded value before it (zero at i = 0)."""
+
+
+class Autoregressive(Learnable):
+    """p(x) = prod_i p(x_i | theta_i(x_<i, context)), theta by a network.
+
+    A subclass has the fields or properties `net` and `conditional`, and may have `method`: how it draws, "incremental"
+    (one dimension a step, each hidden unit computed once), "jacobi" (all dimensions at once until they agree) or "naive"
+    (a full pass for each dimension). The three give the same values from the same noise. No gradient flows through
+    draws by "jacobi".
+    """
+
+    net: Network
+    conditional: Conditional
+    method: str = "incremental"
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return (len(self.net.permutation),)
+
+    @property
+    def support(self) -> str | int:
+        return self.conditional.support
+
+    @property
+    def reparameterised(self) -> bool:
+        return self.conditional.reparameterised and self.method != "jacobi"
+
+    def specs(self) -> dict[str, nn.Spec]:
+        return self.net.specs()
+
+    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+        """The parameters of all conditionals [..., D, outputs] at `x` [..., D], in one pass."""
+        x = ops.as_float(x)
+        check_event(self, x)
+        return self.net.parameters(params, self.conditional.encode(x), context)
+
+    def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+        return ops.sum(self.conditional.log_prob(self.parameters(params, x, context), ops.as_float(x)), -1)
+
+    def draw(
+        self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
+    ) -> ops.Array:
+        return self._draw(params, noise, shape, context)[0]
+
+    def draw_with_log_prob(
+        self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        x, theta = self._draw(params, noise, shape, context)
+        return x, ops.sum(self.conditional.log_prob(theta, x), -1)
+
+    def _draw(self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: Any) -> tuple:
+        if self.method not in METHODS:
+            raise ValueError(f"expected a method of drawing, one of {tuple(METHODS)}; got {self.method!r}.")
+        family = self.conditional
+        tolerance = 1e-6 if family.support == "real" else 0.0
+        given = family.noise(noise, (*shape, *self.event_shape))
+        return METHODS[self.method](self.net, params, family.encode, family.draw, given, context, tolerance)

@@ -1,0 +1,79 @@
+"""The autoregressive transform: MAF one way, IAF the other."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ppgen import nn, ops
+from ppgen.distributions.autoregressive.sampling import METHODS
+from ppgen.distributions.flows.bijections import Affine, Bijection
+from ppgen.distributions.flows.transform import Transform
+from ppgen.distributions.learnable import Parameters
+
+
+@dataclass(frozen=True)
+class AutoregressiveTransform(Transform):
+    r"""y_i = f(x_i; theta_i(y_<i)) (Papamakarios et al., 2017).
+
+    `inverse`, and so the density, is one pass; `forward`, and so drawing, goes dimension by dimension, or iterates (see
+    `ppgen.distributions.autoregressive.sampling`). `Inverse(AutoregressiveTransform(...))` swaps the two: that is the
+    inverse autoregressive flow (Kingma et al., 2016), whose draws are one pass.
+
+    Args:
+        dim: number of dimensions D.
+        bijection: what is done to each dimension.
+        hidden: sizes of the hidden layers of the masked network.
+        context: size of the context; 0 for none.
+        order: a permutation of 0..D-1; that of the columns by default.
+        residual: add each hidden layer to the one before.
+        activation: see `ppgen.nn.MLP`.
+        method: of `forward`, "incremental", "jacobi" or "naive"; no gradient flows through "jacobi".
+    """
+
+    dim: int
+    bijection: Bijection = Affine()
+    hidden: tuple[int, ...] = (64, 64)
+    context: int = 0
+    order: tuple[int, ...] | None = None
+    residual: bool = True
+    activation: str = "relu"
+    method: str = "incremental"
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"expected a method, one of {tuple(METHODS)}; got {self.method!r}.")
+        _ = self.net  # checks its arguments
+
+    @cached_property
+    def net(self) -> nn.MaskedMLP:
+        """The masked network."""
+        return nn.MaskedMLP(
+            self.dim, self.hidden, self.bijection.outputs, context=self.context, order=self.order,
+            residual=self.residual, activation=self.activation,
+        )  # fmt: skip
+
+    @property
+    def reparameterised(self) -> bool:
+        return self.method != "jacobi"
+
+    def specs(self) -> dict[str, nn.Spec]:
+        return self.net.specs()
+
+    def inverse(
+        self, params: Parameters, y: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        theta = self.net.parameters(params, y[..., None], context)
+        x, log_slope = self.bijection.inverse(theta, y)
+        return x, ops.sum(log_slope, -1)
+
+    def forward(
+        self, params: Parameters, x: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        shape = x.shape if context is None else (*np.broadcast_shapes(x.shape[:-1], context.shape[:-1]), self.dim)
+        x = ops.broadcast_to(x, shape)
+        y, theta = METHODS[self.method](
+            self.net, params, lambda y: y[..., None], lambda theta, x: self.bijection.forward(theta, x[..., 0])[0],
+            x[..., None], context, 1e-6,
+        )  # fmt: skip
+        return y, ops.sum(self.bijection.forward(theta, x)[1], -1)

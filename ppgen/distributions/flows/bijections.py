@@ -1,0 +1,54 @@
+"""Elementwise bijections whose parameters a network computes: what a coupling or an autoregressive transform does."""
+
+from dataclasses import dataclass
+
+from ppgen import ops
+
+
+class Bijection:
+    """An increasing map of one number with `outputs` parameters theta; at theta = 0 it is the identity.
+
+    `forward` and `inverse` give the value [...] and the log of the derivative [...] for `theta` [..., outputs].
+    """
+
+    outputs: int
+
+    def forward(self, theta: ops.Array, x: ops.Array) -> tuple[ops.Array, ops.Array]:
+        """Y = f(x), log f'(x)."""
+        raise NotImplementedError
+
+    def inverse(self, theta: ops.Array, y: ops.Array) -> tuple[ops.Array, ops.Array]:
+        """X with f(x) = y, and minus log f'(x)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Shift(Bijection):
+    """Y = x + theta (NICE)."""
+
+    outputs = 1
+
+    def forward(self, theta: ops.Array, x: ops.Array) -> tuple[ops.Array, ops.Array]:
+        return x + theta[..., 0], theta[..., 0] * 0
+
+    def inverse(self, theta: ops.Array, y: ops.Array) -> tuple[ops.Array, ops.Array]:
+        return y - theta[..., 0], theta[..., 0] * 0
+
+
+@dataclass(frozen=True)
+class Affine(Bijection):
+    """Y = x e^s + shift, the log-scale s kept in (-bound, bound) by bound * tanh(theta / bound) (RealNVP, MAF)."""
+
+    bound: float = 5.0
+    outputs = 2
+
+    def forward(self, theta: ops.Array, x: ops.Array) -> tuple[ops.Array, ops.Array]:
+        log_scale = self._log_scale(theta)
+        return x * ops.exp(log_scale) + theta[..., 0], log_scale
+
+    def inverse(self, theta: ops.Array, y: ops.Array) -> tuple[ops.Array, ops.Array]:
+        log_scale = self._log_scale(theta)
+        return (y - theta[..., 0]) * ops.exp(-log_scale), -log_scale
+
+    def _log_scale(self, theta: ops.Array) -> ops.Array:
+        return self.bound * ops.tanh(theta[..., 1] / self.bound)

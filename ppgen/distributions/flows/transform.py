@@ -1,0 +1,64 @@
+"""A change of variables: value and log-determinant together."""
+
+from dataclasses import dataclass
+
+from ppgen import nn, ops
+from ppgen.distributions.learnable import Parameters
+
+
+class Transform:
+    """An invertible map y = f(x; context).
+
+    A transform of your own writes two methods, `forward` and `inverse`. Each gives its result and the log-determinant
+    of its own Jacobian, so the two log-determinants of a pair of points add up to zero. If it has parameters, `specs`
+    names them. It is immutable: a frozen dataclass is a good start.
+
+    Attributes:
+        support: the values that `forward` gives, as in `Learnable`; None where those are the values it was given.
+        context: size of the context it needs, 0 for none.
+        reparameterised: False where no gradient flows through `forward`.
+    """
+
+    support: str | None = None
+    context: int = 0
+    reparameterised: bool = True
+
+    def specs(self) -> dict[str, nn.Spec]:
+        """The parameters by path."""
+        return {}
+
+    def forward(
+        self, params: Parameters, x: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        """Y = f(x) and log|det df/dx|: from the base to the data. The second has the shape of x without its event axes."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward.")
+
+    def inverse(
+        self, params: Parameters, y: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        """X with f(x) = y, and log|det dx/dy|: from the data to the base."""
+        raise NotImplementedError(f"{type(self).__name__} has no inverse.")
+
+
+@dataclass(frozen=True)
+class Inverse(Transform):
+    """A transform run backwards: its `forward` is the other's `inverse`."""
+
+    transform: Transform
+
+    @property
+    def context(self) -> int:
+        return self.transform.context
+
+    def specs(self) -> dict[str, nn.Spec]:
+        return self.transform.specs()
+
+    def forward(
+        self, params: Parameters, x: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        return self.transform.inverse(params, x, context)
+
+    def inverse(
+        self, params: Parameters, y: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        return self.transform.forward(params, y, context)

@@ -1,0 +1,105 @@
+"""What every learnable distribution is: shapes and a density, written once for both backends."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from ppgen import backends, nn, ops
+from ppgen.backends.program import Initialiser
+
+Parameters = Mapping[str, ops.Array]
+"""Arrays by path, as `specs` names them."""
+
+
+class Noise(Protocol):
+    """Where a draw takes its randomness from."""
+
+    def uniform(self, shape: tuple[int, ...]) -> ops.Array:
+        """Numbers uniform in [0, 1)."""
+
+    def normal(self, shape: tuple[int, ...]) -> ops.Array:
+        """Standard normal numbers."""
+
+
+class Learnable:
+    """A distribution with parameters to learn: `p(x | context)`.
+
+    It holds shapes, not arrays, like a network of `ppgen.nn`. Inside a program `module(name, learnable)` registers its
+    parameters and gives a function of the context; what that returns is a distribution of the backend, for any site:
+
+        prior = module("prior", flows.NSF(20))
+        z = sample("z", prior())
+
+    A subclass sets `event_shape` and `support`, and writes `specs`, `log_prob` and `draw`. It is immutable, and its
+    `repr` tells all of it: a frozen dataclass is a good start.
+
+    Attributes:
+        event_shape: shape of one draw.
+        support: "real", "positive", "unit_interval", "boolean", or an integer n for the integers 0 to n - 1.
+        context: size of the context's last axis; 0 where there is none.
+        reparameterised: whether draws carry a gradient to the parameters and the context.
+    """
+
+    event_shape: tuple[int, ...]
+    support: str | int = "real"
+    context: int = 0
+    reparameterised: bool = True
+
+    def specs(self) -> dict[str, nn.Spec]:
+        """The parameters by path."""
+        return {}
+
+    def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+        """Log density in nats: [...] for `x` [..., *event_shape] and `context` [..., context], leading axes broadcast."""
+        raise NotImplementedError(f"{type(self).__name__} has no log_prob.")
+
+    def draw(
+        self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
+    ) -> ops.Array:
+        """Draws [*shape, *event_shape]; the leading axes of `context` broadcast to `shape`."""
+        raise NotImplementedError(f"{type(self).__name__} has no draw.")
+
+    def draw_with_log_prob(
+        self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        """Draws and their log density, for less than the cost of both where one pass gives the two."""
+        x = self.draw(params, noise, shape, context)
+        return x, self.log_prob(params, x, context)
+
+    def mean(self, params: Parameters, context: ops.Array | None = None) -> ops.Array:
+        """The mean [..., *event_shape], where it has a closed form."""
+        raise NotImplementedError(f"the mean of {type(self).__name__} has no closed form.")
+
+    def apply(self, params: Parameters, context: ops.Array | None = None) -> Any:
+        """The distribution of the backend for given parameters and context."""
+        if context is None and self.context:
+            raise ValueError(
+                f"expected a context whose last axis has size {self.context} for {self!r}; got none. "
+                "Call it with one: flow(context)."
+            )
+        if context is not None and (not self.context or tuple(context.shape[-1:]) != (self.context,)):
+            wanted = f"a last axis of size {self.context}" if self.context else "no context (build it with context=...)"
+            raise ValueError(f"expected {wanted} for {self!r}; got a context of shape {tuple(context.shape)}.")
+        return self._backend(params, context).density(self, dict(params), context)
+
+    def init(self, seed: int = 0) -> dict[str, np.ndarray]:
+        """Initial parameters, for use outside a program."""
+        start = Initialiser(seed)
+        return {path: spec.draw(start.generator(path)) for path, spec in self.specs().items()}
+
+    def _backend(self, params: Parameters, context: ops.Array | None) -> Any:
+        running = ops.active()
+        if running is not None:
+            return running.backend
+        arrays = [*params.values(), *([] if context is None else [context])]
+        return backends.get("pyro" if any(type(a).__module__.startswith("torch") for a in arrays) else "numpyro")
+
+
+def check_event(learnable: Learnable, x: ops.Array) -> None:
+    """Raise where the last axes of `x` are not an event of the distribution."""
+    rank = len(learnable.event_shape)
+    if tuple(x.shape[x.ndim - rank :]) != tuple(learnable.event_shape):
+        raise ValueError(
+            f"expected values whose last axes are {learnable.event_shape} for {learnable!r}; got shape {tuple(x.shape)}."
+        )
