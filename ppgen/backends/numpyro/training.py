@@ -9,6 +9,7 @@ import numpy as np
 import optax
 
 from ppgen.backends.numpyro.arrays import finite
+from ppgen.backends.roles import by_loss
 
 
 class Training:
@@ -79,30 +80,20 @@ class Training:
             owned: names that each moving role owns.
             owners: not used here; see the Pyro backend.
         """
-        order: dict[str, int] = {}
+        groups: list[tuple[Any, list[str], list[str]]] = []
 
-        def distinct(parameters: Mapping[str, Any]) -> tuple[list[Any], None]:
-            by_role = losses(parameters)
-            unique: list[Any] = []
-            for role, loss in by_role.items():
-                for position, known in enumerate(unique):
-                    if known is loss:
-                        order[role] = position
-                        break
-                else:
-                    order[role] = len(unique)
-                    unique.append(loss)
-            return unique, None
+        def distinct(parameters: Mapping[str, Any]) -> list[Any]:
+            groups[:] = by_loss(losses(parameters), owned)
+            return [loss for loss, _, _ in groups]
 
-        values, pullback, _ = jax.vjp(distinct, dict(parameters), has_aux=True)
+        values, pullback = jax.vjp(distinct, dict(parameters))
         grads: dict[str, Any] = {}
-        for position in range(len(values)):
-            mine = [n for role, names in owned.items() if order.get(role) == position for n in names]
-            if mine:
+        for position, (_, _, names) in enumerate(groups):
+            if names:
                 cotangent = [jnp.ones_like(v) if i == position else jnp.zeros_like(v) for i, v in enumerate(values)]
                 (gradient,) = pullback(cotangent)
-                grads.update({n: gradient[n] for n in mine})
-        return {role: values[position] for role, position in order.items()}, grads
+                grads |= {name: gradient[name] for name in names}
+        return {role: value for value, (_, roles, _) in zip(values, groups, strict=True) for role in roles}, grads
 
 
 class _Optimizer:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ppgen.backends.roles import by_loss
+
 
 class Training:
     """Gradients by role, optimisers and the training loop."""
@@ -47,15 +49,7 @@ class Training:
             owners: parameters that live in a user's torch module, where their gradients arrive (see `lend`).
         """
         by_role = losses(parameters)
-        groups: list[tuple[torch.Tensor, list[str]]] = []
-        for role, loss in by_role.items():
-            for known, names in groups:
-                if known is loss:
-                    names.extend(owned.get(role, ()))
-                    break
-            else:
-                groups.append((loss, list(owned.get(role, ()))))
-        groups = [(loss, names) for loss, names in groups if names]
+        groups = [(loss, names) for loss, _, names in by_loss(by_role, owned) if names]
         grads: dict[str, Any] = {}
         for position, (loss, names) in enumerate(groups):
             leaves = [owners.get(n, parameters[n]) for n in names]
