@@ -112,6 +112,8 @@ class _Run:
     params: Mapping[str, np.ndarray] | Fit | None
     resume: Fit | None
     history: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    kept: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # steps since the last record
+    held: list[tuple[int, Any]] = field(default_factory=list)  # validation data in chunks
 
     def start(self, example: Mapping[str, np.ndarray], full_batch: bool) -> State:
         """Preflight on an example; the state to begin with."""
@@ -141,7 +143,7 @@ class _Run:
         few = n if size == n else min(n, _INSPECT)
         state = self.start({name: value[:few] for name, value in data.items()}, full_batch=size == n)
         device = trainer.device(data, "the data")
-        held = self.held_out(valid)
+        self.held = self.held_out(valid)
         plan = Epochs(n, size, self.seed)
         total = steps if steps is not None else epochs * plan.steps
         done = int(state.step)
@@ -151,32 +153,33 @@ class _Run:
             while done < total:
                 epoch, skip = divmod(done, plan.steps)
                 parts = [plan.index(e) for e in range(epoch, epoch + together)]
-                chunks = [np.concatenate(p) for p in zip(*parts, strict=True)]
-                weighted: dict[str, list[np.ndarray]] = defaultdict(list)
-                for index in chunks:
+                for index in (np.concatenate(p) for p in zip(*parts, strict=True)):
                     index, skip = index[skip:], max(0, skip - len(index))
                     index = index[: total - done]
                     if not len(index):
                         continue
-                    state = self.advance(state, device, index, weighted, data)
-                    done += len(index)
-                losses = self.record(weighted, plan, done, state, held)
+                    state, metrics = self.advance(state, device, index, data)
+                    for step in metrics:
+                        self.keep(step, index.shape[1])
+                        done += 1
+                        if done % plan.steps == 0 or done == total:
+                            losses = self.record(state, done, done / plan.steps)
                 report(done, losses)
                 if self.call_back(state):
                     break
         return self.result(state)
 
-    def advance(self, state: State, device: Any, index: np.ndarray, weighted: Any, host: Any) -> State:
-        """Run a chunk of steps; stop with everything so far if it goes wrong."""
+    def advance(
+        self, state: State, device: Any, index: np.ndarray, host: Mapping[str, np.ndarray]
+    ) -> tuple[State, list[dict[str, float]]]:
+        """Run a chunk of steps; the losses of each. Stop with everything so far if it goes wrong."""
         after, metrics, good = self.trainer.run(state, device, index)
         if good < len(index):
             rows = index[good]
             batch = self.trainer.device({name: value[rows] for name, value in host.items()})
             self.stop(after, batch, rows)
-        for name, values in metrics.items():
-            weighted[name].extend(self.trainer.backend.numpy(values)[: len(index)])
-        weighted["rows"].extend([index.shape[1]] * len(index))
-        return after
+        values = zip(*(self.trainer.backend.numpy(value).tolist() for value in metrics.values()), strict=True)
+        return after, [dict(zip(metrics, step, strict=True)) for step in values]
 
     def stop(self, state: State, batch: Mapping[str, Any], rows: np.ndarray | None) -> None:
         """Raise `NonFiniteError`, with the fit so far."""
@@ -190,25 +193,21 @@ class _Run:
         error.fit = self.result(state)
         raise error
 
-    def record(
-        self, weighted: Mapping[str, list[Any]], plan: Epochs, done: int, state: State, held: Any
-    ) -> dict[str, float]:
-        """Add a line to the history for each epoch of a chunk: losses averaged over rows."""
-        sizes = np.array(weighted["rows"], np.float64)
-        first = done - len(sizes)
-        cuts = [c for c in range(0, len(sizes)) if c and (first + c) % plan.steps == 0]
-        latest: dict[str, float] = {}
-        for part in np.split(np.arange(len(sizes)), cuts):
-            step = first + int(part[-1]) + 1
-            self.history["step"].append(step)
-            self.history["epoch"].append(step / plan.steps)
-            self.history["seconds"].append(time.perf_counter() - self.clock)
-            for name, values in weighted.items():
-                if name != "rows":
-                    latest[name] = float(np.average(np.asarray(values, np.float64)[part], weights=sizes[part]))
-                    self.history[name].append(latest[name])
-        self.validate(state, held)
-        return latest
+    def keep(self, losses: Mapping[str, float], rows: int) -> None:
+        """Keep the losses of a step on a batch of `rows` rows for the next record."""
+        for name, value in {**losses, "rows": rows}.items():
+            self.kept[name].append(value)
+
+    def record(self, state: State, step: int, epoch: float) -> dict[str, float]:
+        """Add a line to the history: the losses kept since the last one, averaged over rows."""
+        rows = self.kept.pop("rows")
+        losses = {name: float(np.average(values, weights=rows)) for name, values in self.kept.items()}
+        self.kept.clear()
+        line = {"step": step, "epoch": epoch, "seconds": time.perf_counter() - self.clock, **losses}
+        for name, value in line.items():
+            self.history[name].append(value)
+        self.validate(state)
+        return losses
 
     def held_out(self, valid: Mapping[str, Any] | None) -> list[tuple[int, Any]]:
         """The validation data, checked, on the device; in chunks of 1000 rows where rows have weights of their own."""
@@ -223,75 +222,61 @@ class _Run:
             for start in range(0, n, most)
         ]
 
-    def validate(self, state: State, held: list[tuple[int, Any]]) -> None:
-        """Record the losses on the validation data, with the same noise each time."""
-        if not held:
+    def validate(self, state: State) -> None:
+        """Record the losses on the validation data, if there are any, with the same noise each time."""
+        if not self.held:
             return
         key = self.trainer.backend.key(self.seed + 1)
         sums: dict[str, float] = defaultdict(float)
-        for count, batch in held:
+        for count, batch in self.held:
             for role, loss in self.trainer.losses(state, batch, key).items():
                 sums[role] += count * float(loss)
         for role, total in sums.items():
-            self.history[f"valid/{role}"].append(total / sum(count for count, _ in held))
+            self.history[f"valid/{role}"].append(total / sum(count for count, _ in self.held))
 
     def stream(
         self, data: Iterable[Any], valid: Mapping[str, Any] | None, epochs: int | None, steps: int | None
     ) -> Fit:
         """Train on batches as they come."""
-        trainer, state, kept, held = self.trainer, None, defaultdict(list), []
-        epoch, done = 0, 0
+        trainer, state, epoch, done = self.trainer, None, 0, 0
 
-        def close() -> None:
-            for name in ("step", "epoch", "seconds"):
-                now = {"step": done, "epoch": epoch + 1, "seconds": time.perf_counter() - self.clock}
-                self.history[name].append(now[name])
-            for name, values in kept.items():
-                if name != "rows":
-                    self.history[name].append(float(np.average(values, weights=kept["rows"])))
-            kept.clear()
-            self.validate(state, held)
+        def close() -> bool:
+            """Record the steps since the last line of the history; False when there are none."""
+            return bool(self.kept and self.record(state, done, epoch + 1))
 
         with bar(type(trainer.algorithm).__name__, steps, self.show) as report:
             for now, batch in batches_of(data, epochs):
-                if now > epoch and kept:
-                    close()
-                    if self.call_back(state):
-                        break
+                if now > epoch and close() and self.call_back(state):
+                    break
                 epoch = now
                 try:
                     host = to_host(batch, double=trainer.backend.double())
                     if state is None:
                         state = self.start_stream(host)
-                        held = self.held_out(valid)
+                        self.held = self.held_out(valid)
                         done = int(state.step)
                     check_names(host, trainer.plan.rows, f"batch {done}")
                     device = trainer.device(host, f"batch {done}")
                 except DataError as error:
                     if state is not None:
-                        if kept:
-                            close()
+                        close()
                         error.fit = self.result(state)
                     raise
                 after, metrics = trainer.step(state, device)
                 losses = {name: float(value) for name, value in metrics.items()}
                 if not all(np.isfinite(list(losses.values()))) or not trainer.backend.all_finite(after.parameters):
-                    if kept:
-                        close()
+                    close()
                     self.stop(state, device, None)
                 state, done = after, done + 1
-                for name, value in losses.items():
-                    kept[name].append(value)
-                kept["rows"].append(len(next(iter(host.values()))))
+                self.keep(losses, len(next(iter(host.values()))))
                 report(done, losses)
-                if done % _STREAM_RECORD == 0 and len(kept["rows"]) >= _STREAM_RECORD:
+                if done % _STREAM_RECORD == 0 and len(self.kept["rows"]) >= _STREAM_RECORD:
                     close()
                 if steps is not None and done >= steps:
                     break
         if state is None:
             raise DataError("expected at least one batch; the stream was empty.")
-        if kept:
-            close()
+        if close():
             self.call_back(state)
         return self.result(state)
 
