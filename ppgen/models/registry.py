@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ppgen.distributions import MADE, Flow, StandardNormal
+from ppgen.distributions.flows import AutoregressiveTransform, Inverse
 from ppgen.models.gaussian_mixture import gaussian_mixture
 from ppgen.models.gaussian_mixture import log_likelihood as mixture_log_likelihood
 from ppgen.models.ppca import log_likelihood as ppca_log_likelihood
@@ -82,6 +84,17 @@ MODELS: dict[str, Entry] = {
         lambda: vae(5, latents=(2,), hidden=(8,), likelihood="gaussian", activation="tanh"), continuous
     ),
     "vae_two_layers": Entry(lambda: vae(6, latents=(3, 2), hidden=(8,)), binary),
+    "vae_learnable": Entry(
+        lambda: vae(
+            4,
+            latents=(2,),
+            hidden=(6,),
+            prior=Flow(StandardNormal(2), (AutoregressiveTransform(2, hidden=(6,)),)),
+            posterior=Flow(StandardNormal(2), (Inverse(AutoregressiveTransform(2, hidden=(6,), context=3)),)),
+            likelihood=MADE(4, hidden=(6,), context=5),
+        ),
+        lambda seed, rows: {"x": binary(seed, rows)["x"][:, 1:5]},
+    ),
     "conditional_vae": Entry(lambda: conditional_vae(6, condition=2, latents=2, hidden=(8,)), labelled),
     "sigmoid_belief_network": Entry(
         lambda: sigmoid_belief_network(6, latents=(3,)),

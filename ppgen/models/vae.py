@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ppgen import nn, ops
+from ppgen.distributions import Learnable
 from ppgen.language import dist, module, param, plate, sample
 from ppgen.models import arguments
 from ppgen.models.layers import numbers
@@ -14,9 +15,11 @@ def vae(
     features: int,
     latents: tuple[int, ...] = (20,),
     hidden: tuple[int, ...] | tuple[tuple[int, ...], ...] = (200,),
-    likelihood: str = "bernoulli",
+    likelihood: str | Learnable = "bernoulli",
     activation: str = "relu",
     scale: float = 1.0,
+    prior: Learnable | None = None,
+    posterior: Learnable | None = None,
 ) -> tuple[Callable, Callable]:
     r"""A variational autoencoder (Kingma & Welling, 2014; Rezende et al., 2014).
 
@@ -29,6 +32,10 @@ def vae(
     networks `decoder` and `encoder`. With several they are numbered upwards from the data: `decoder1` reads `z1`
     and gives `x`, `encoder1` reads `x` and gives `z1`, `encoder2` reads `z1` and gives `z2`.
 
+    Flows and autoregressive distributions stand in for the Gaussians: `prior=NSF(20)` for p(z_L),
+    `posterior=IAF(20, context=40)` for q(z | x), and `likelihood=MADE(784, context=200)` for p(x | z_1); the network
+    before a conditional one ends in its context.
+
     `vae(784, latents=(50,), hidden=(200, 200), activation="tanh")` is the one-layer network of Burda et al. (2016),
     `vae(784, latents=(100, 50), hidden=((200, 200), (100, 100)), activation="tanh")` the two-layer one.
 
@@ -37,15 +44,19 @@ def vae(
         latents: size of each layer of latent variables, from the data upwards.
         hidden: hidden layers of each network; a tuple of such tuples gives every layer its own.
         likelihood: "bernoulli" for binary data; "gaussian" for real data, with the decoder's output as mean and one
-            standard deviation for all features, the learned parameter `scale`.
+            standard deviation for all features, the learned parameter `scale`; or a learnable distribution of `x` with
+            a context.
         activation: of the hidden layers, see `ppgen.nn.MLP`.
         scale: where the Gaussian likelihood's standard deviation starts, in units of the data.
+        prior: a learnable distribution of the top layer; a standard normal by default.
+        posterior: a learnable distribution of the latent variables with a context, where there is one layer of them.
 
     Returns:
         The model p(x, z) and the guide q(z | x).
 
     Raises:
-        ValueError: a size that is not a positive integer, or a likelihood that is neither of the two.
+        ValueError: a size that is not a positive integer, a likelihood that is none of these, or a learnable
+            distribution of another size, with a context where it gets none, or without one where it needs one.
 
     Example:
         >>> import numpy as np, ppgen
@@ -59,17 +70,26 @@ def vae(
     features = arguments.size("vae", "features", features)
     latents = arguments.sizes("vae", "latents", latents)
     hidden = _hidden(hidden, len(latents))
-    arguments.choice("vae", "likelihood", likelihood, LIKELIHOODS)
+    if not isinstance(likelihood, Learnable):
+        arguments.choice("vae", "likelihood", likelihood, LIKELIHOODS)
     arguments.positive("vae", "scale", scale)
+    if posterior is not None and len(latents) > 1:
+        raise ValueError(f"vae: expected one layer of latents with posterior={posterior!r}; got {latents}.")
+    _fits("prior", prior, latents[-1], conditional=False)
+    _fits("posterior", posterior, latents[0], conditional=True)
+    _fits("likelihood", likelihood, features, conditional=True)
 
     sizes, number = (features, *latents), numbers(len(latents))
     sites = ("x", *(f"z{n}" for n in number))  # sites[i] has sizes[i] columns
     layers = range(len(latents))  # layer i stands between sites[i] and sites[i + 1]
 
+    reads = likelihood.context if isinstance(likelihood, Learnable) else features  # what the last decoder gives
     encoders = [nn.MLP(sizes[i], *hidden[i], (sizes[i + 1], sizes[i + 1]), activation=activation) for i in layers]
     decoders = [
-        nn.MLP(sizes[i + 1], *hidden[i], (sizes[i], sizes[i]) if i else features, activation=activation) for i in layers
+        nn.MLP(sizes[i + 1], *hidden[i], (sizes[i], sizes[i]) if i else reads, activation=activation) for i in layers
     ]
+    if posterior is not None:
+        encoders = [nn.MLP(features, *hidden[0], posterior.context, activation=activation)]
 
     def encoder(layer: int) -> Callable:
         return module(f"encoder{number[layer]}", encoders[layer])
@@ -79,7 +99,8 @@ def vae(
 
     def model(rows):
         with plate("data", rows):
-            z = sample(sites[-1], dist.Normal(0.0, 1.0).expand([sizes[-1]]).to_event(1))
+            top = dist.Normal(0.0, 1.0).expand([sizes[-1]]).to_event(1) if prior is None else module("prior", prior)()
+            z = sample(sites[-1], top)
             for layer in reversed(layers[1:]):
                 loc, log_scale = decoder(layer)(z)
                 z = sample(sites[layer], dist.Normal(loc, ops.exp(log_scale)).to_event(1))
@@ -87,6 +108,9 @@ def vae(
 
     def guide(x):
         with plate("data", len(x)):
+            if posterior is not None:
+                sample(sites[1], module("posterior", posterior)(encoder(0)(x)))
+                return
             z = x
             for layer in layers:
                 loc, log_scale = encoder(layer)(z)
@@ -159,12 +183,25 @@ def conditional_vae(
     return model, guide
 
 
-def _observe(output: ops.Array, likelihood: str, scale: float) -> None:
-    """The site `x` given a decoder's output [..., features]: its log-odds or its mean."""
-    if likelihood == "bernoulli":
+def _observe(output: ops.Array, likelihood: str | Learnable, scale: float) -> None:
+    """The site `x` given a decoder's output: its log-odds, its mean or its context."""
+    if isinstance(likelihood, Learnable):
+        sample("x", module("likelihood", likelihood)(output))
+    elif likelihood == "bernoulli":
         sample("x", dist.Bernoulli(logits=output).to_event(1))
     else:
         sample("x", dist.Normal(output, param("scale", scale, "positive")).to_event(1))
+
+
+def _fits(what: str, learnable: Learnable | str | None, size: int, *, conditional: bool) -> None:
+    """Raise where a learnable distribution cannot stand in its place."""
+    if not isinstance(learnable, Learnable):
+        return
+    if tuple(learnable.event_shape) != (size,) or bool(learnable.context) != conditional:
+        raise ValueError(
+            f"vae: expected a {what} of {size} columns {'with a' if conditional else 'without'} context; got "
+            f"event shape {tuple(learnable.event_shape)} and context {learnable.context} in {learnable!r}."
+        )
 
 
 def _join(h: ops.Array, c: ops.Array) -> ops.Array:

@@ -114,6 +114,10 @@ def noise(monkeypatch):
         monkeypatch.setattr(
             f"torch.distributions.{family}._standard_normal", lambda shape, dtype, device: shared.torch("normal", shape)
         )
+    for what in ("normal", "uniform"):
+        monkeypatch.setattr(
+            f"ppgen.backends.pyro.densities.Noise.{what}", lambda self, shape, what=what: shared.torch(what, shape)
+        )
     monkeypatch.setattr(torch, "bernoulli", torch_bernoulli)
     monkeypatch.setattr(torch.distributions.Categorical, "sample", torch_categorical)
     return shared
