@@ -1,6 +1,6 @@
 """ppgen: deep generative models as programs, learned by swappable algorithms on NumPyro or Pyro."""
 
-from ppgen import backends, data, evaluation, models, nn, ops
+from ppgen import backends, data, distributions, evaluation, models, nn, ops
 from ppgen.evaluation import Evaluation
 from ppgen.inference import (
     ELBO,
@@ -42,6 +42,7 @@ __all__ = [
     "data",
     "deterministic",
     "dist",
+    "distributions",
     "evaluation",
     "factor",
     "fit",

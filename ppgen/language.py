@@ -5,7 +5,7 @@ Inside a running program these call the primitives of the active backend. A prog
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -126,7 +126,7 @@ def factor(name: str, log_factor: ops.Array) -> None:
 
 
 class _Distributions:
-    """The active backend's distributions, under the names that both backends share."""
+    """The active backend's distributions, under the names that both backends share; and the learnable ones."""
 
     SHARED = (
         "Bernoulli", "Beta", "BetaBinomial", "Binomial", "Categorical", "Cauchy", "Chi2", "Delta", "Dirichlet",
@@ -135,13 +135,16 @@ class _Distributions:
         "MultivariateNormal", "Normal", "Pareto", "Poisson", "RelaxedBernoulli", "StudentT",
         "Uniform", "VonMises", "Weibull", "ZeroInflatedPoisson",
     )  # fmt: skip
+    learnable: ClassVar[dict[str, type]] = {}  # entered by ppgen.distributions
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name in self.learnable:
+            return self.learnable[name]
         if name not in self.SHARED:
             raise AttributeError(
-                f"ppgen.dist has no {name!r}; expected one of {', '.join(self.SHARED)}. "
+                f"ppgen.dist has no {name!r}; expected one of {', '.join([*self.SHARED, *self.learnable])}. "
                 "A distribution of one backend only can be imported from that backend."
             )
         active = ops.active()
@@ -153,7 +156,7 @@ class _Distributions:
         return active.backend.distribution(name)
 
     def __dir__(self) -> list[str]:
-        return list(self.SHARED)
+        return [*self.SHARED, *self.learnable]
 
 
 dist = _Distributions()

@@ -5,5 +5,8 @@ from ppgen.distributions.autoregressive import MADE
 from ppgen.distributions.bases import StandardNormal, StandardUniform
 from ppgen.distributions.flows import Flow
 from ppgen.distributions.learnable import Learnable
+from ppgen.language import dist
 
 __all__ = ["MADE", "Flow", "Learnable", "StandardNormal", "StandardUniform", "autoregressive", "flows"]
+
+dist.learnable.update({name: globals()[name] for name in __all__ if name[0].isupper()})  # as ppgen.dist.NSF
