@@ -38,7 +38,8 @@ class State:
 class Trainer:
     """Trains a model (and a guide) by an algorithm, step by step; `ppgen.fit` is a loop around it.
 
-    On the Pyro backend a step updates the arrays of the given state in place.
+    On the Pyro backend a step updates the arrays of the given state in place; where a loss or gradient is not finite it
+    leaves them as they were, and the losses it gives are NaN.
 
     Args:
         model: the model program.
@@ -94,8 +95,9 @@ class Trainer:
         self.schedule = tuple(
             turn for roles in algorithm.schedule if (turn := tuple(r for r in roles if r in self.train))
         )
+        self.metrics = tuple(dict.fromkeys(f"loss/{role}" for roles in self.schedule for role in roles))
         self._step = self.backend.compile(self._raw_step)
-        self._loop = self.backend.compile_loop(self._raw_step)
+        self._loop = self.backend.compile_loop(self._raw_step, self.metrics)
         self._losses = self.backend.without_gradients(self._raw_losses)
         self._gradients = self.backend.compile(self._raw_gradients)
 
@@ -247,11 +249,15 @@ class Trainer:
         parameters, optimizers = dict(state.parameters), dict(state.optimizers)
         step_key = backend.fold_in(state.key, state.step)
         metrics: dict[str, Any] = {}
+        early = {role for roles in self.schedule[:-1] for role in roles if self.owned[role]}
+        undo = [backend.undo({n: parameters[n] for n in self.owned[role]}, optimizers[role]) for role in early]
         for turn, roles in enumerate(self.schedule):
             losses, grads = self._turn(parameters, batch, roles, backend.fold_in(step_key, turn))
             metrics |= {f"loss/{role}": losses[role] for role in roles}
             if not backend.usable(losses, grads):
-                return state, {name: value * float("nan") for name, value in metrics.items()}
+                for restore in undo:  # what the turns before this one changed
+                    restore()
+                return state, dict.fromkeys(self.metrics, losses[roles[0]] * float("nan"))
             for role in roles:
                 if names := self.owned[role]:
                     mine, optimizers[role] = self.optimizers[role].update(

@@ -417,6 +417,34 @@ def test_not_finite_in_a_stream(backend, model, bad, what):
     assert len(caught.value.fit.history["loss/model"]) == 1
 
 
+@FAILURES
+@pytest.mark.parametrize("stream", [False, True], ids=["arrays", "stream"])
+def test_a_step_of_several_turns_is_made_whole_or_not_at_all(backend, model, bad, what, stream):
+    """The critic moves before the model; at the step where the model cannot, neither has moved."""
+
+    def critic(y):
+        return param("u", 0.5) * y + param("v", 0.1)
+
+    def play(**length):
+        data = {"y": Y, "c": spoiled(bad, 17, C)}
+        source = {"data": batches(data, 4)} if stream else {"data": data, "batch_size": 4}
+        return ppgen.fit(
+            model, algorithm=ppgen.GAN(critic, critic_steps=2), backend=backend, seed=2, **source, **length
+        )
+
+    def numbers(fit):
+        return fit.trainer.backend.pack(fit.state)
+
+    with pytest.raises(NonFiniteError, match=what.replace("17", "1" if stream else "17")) as caught:
+        play(epochs=1)
+    step, kept = caught.value.step, numbers(caught.value.fit)
+    assert step > 0
+    before = numbers(play(steps=step))
+    assert kept.keys() == before.keys()
+    for name, value in before.items():
+        np.testing.assert_array_equal(kept[name], value, err_msg=name)
+
+
 def test_not_finite_at_the_first_step(backend):
     with pytest.raises(NonFiniteError, match=r"at step 0: .*'y'") as caught:
         fit(backend, overflows, {"y": Y, "c": spoiled(1000.0, slice(7, N), C)}, batch_size=12)

@@ -38,6 +38,20 @@ def test_epochs_do_not_trace_again(bits):
     assert calls["guide"] < found[6]["guide"]  # one size of batch less
 
 
+def test_the_loop_traces_its_step_once(bits):
+    traced = []
+
+    class Counted(ppgen.ELBO):
+        def losses(self, *args):
+            traced.append(args)
+            return super().losses(*args)
+
+    model, guide, _ = counted()
+    trainer = ppgen.Trainer(model, guide, Counted(), size=len(bits))
+    trainer.run(trainer.init({"x": bits}), {"x": bits}, np.arange(16).reshape(4, 4))
+    assert len(traced) == 1
+
+
 def test_a_shorter_run_does_not_trace_again(bits):
     model, guide, calls = counted()
     trainer = ppgen.Trainer(model, guide, size=len(bits))

@@ -78,6 +78,9 @@ class Arrays:
         """True when no parameter is NaN or infinite."""
         return bool(finite(parameters))
 
+    def undo(self, parameters: Any, optimizer: Any) -> Callable[[], None]:
+        return lambda: None  # arrays never change
+
     def snapshot(self, tree: Any) -> Any:
         return tree  # arrays never change
 

@@ -19,30 +19,28 @@ class Training:
         """An optimiser from `ppgen.Adam` or the like, or from optax."""
         return _Optimizer(spec.optax() if hasattr(spec, "optax") else spec)
 
-    def compile_loop(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """`step` repeated inside one compiled loop; see `Trainer.run`.
+    def compile_loop(self, step: Callable[..., Any], metrics: tuple[str, ...]) -> Callable[..., Any]:
+        """`step`, which gives the scalars `metrics`, repeated inside one compiled loop; see `Trainer.run`.
 
         The number of steps is an argument of the compiled code, so a shorter run does not compile again.
         """
 
         @jax.jit
         def compiled(state: Any, data: Mapping[str, Any], index: Any, steps: Any) -> Any:
-            shapes = jax.eval_shape(lambda: step(state, {k: v[index[0]] for k, v in data.items()})[1])
-            metrics = jax.tree.map(lambda m: jnp.zeros((index.shape[0], *m.shape), m.dtype), shapes)
-
             def unfinished(carry: Any) -> Any:
                 i, ok, _, _ = carry
                 return (i < steps) & ok
 
             def body(carry: Any) -> Any:
-                i, _, state, metrics = carry
+                i, _, state, kept = carry
                 rows = index[i]
                 state, new = step(state, {k: v[rows] for k, v in data.items()})
                 ok = jnp.isfinite(sum(jnp.sum(m) for m in new.values()))
-                return i + 1, ok, state, jax.tree.map(lambda m, n: m.at[i].set(n), metrics, new)
+                return i + 1, ok, state, {name: values.at[i].set(new[name]) for name, values in kept.items()}
 
-            i, ok, state, metrics = jax.lax.while_loop(unfinished, body, (0, True, state, metrics))
-            return state, metrics, jnp.where(ok, i, i - 1), ok & finite(state.parameters)
+            kept = {name: jnp.zeros(len(index)) for name in metrics}
+            i, ok, state, kept = jax.lax.while_loop(unfinished, body, (0, True, state, kept))
+            return state, kept, jnp.where(ok, i, i - 1), ok & finite(state.parameters)
 
         longest: dict[int, int] = {}  # steps compiled for, by batch size
 
@@ -50,16 +48,16 @@ class Training:
             steps, size = index.shape
             longest[size] = max(steps, longest.get(size, 0))
             index = np.concatenate([index, np.zeros((longest[size] - steps, size), index.dtype)])
-            after, metrics, good, fine = compiled(state, data, index, steps)
+            after, kept, good, fine = compiled(state, data, index, steps)
             if steps < longest[size]:
-                metrics = {name: values[:steps] for name, values in metrics.items()}
+                kept = {name: values[:steps] for name, values in kept.items()}
             good = int(good)
             while not fine:  # go again from the start, to the last state that was whole
                 after, _, _, fine = compiled(state, data, index, good)
                 good -= not fine
                 if good < 0:
-                    return state, metrics, 0
-            return after, metrics, good
+                    return state, kept, 0
+            return after, kept, good
 
         return run
 

@@ -96,6 +96,17 @@ class Arrays:
         """True when no parameter is NaN or infinite."""
         return all(bool(torch.isfinite(p).all()) for p in parameters.values())
 
+    def undo(self, parameters: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+        """A function that puts the parameters of a role and their optimiser back to what they are now."""
+        values, moments = copy.deepcopy(([p.detach() for p in parameters.values()], optimizer.state_dict()))
+
+        def restore() -> None:
+            for parameter, value in zip(parameters.values(), values, strict=True):
+                parameter.data.copy_(value)
+            optimizer.load_state_dict(moments)
+
+        return restore
+
     def snapshot(self, tree: Any) -> Any:
         return copy.deepcopy(tree)
 

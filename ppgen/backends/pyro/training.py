@@ -17,19 +17,22 @@ class Training:
         """An optimiser from `ppgen.Adam` or the like, or a function from parameters to a torch optimiser."""
         return _Optimizer(spec)
 
-    def compile_loop(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """`step` repeated; see `Trainer.run`. A step whose loss or gradient is not finite changes nothing."""
+    def compile_loop(self, step: Callable[..., Any], metrics: tuple[str, ...]) -> Callable[..., Any]:
+        """`step`, which gives the scalars `metrics`, repeated; see `Trainer.run`.
+
+        A step whose loss or gradient is not finite changes nothing.
+        """
         step = self.compile(step)
 
         def run(state: Any, data: Mapping[str, torch.Tensor], index: np.ndarray) -> Any:
             kept: list[dict[str, torch.Tensor]] = []
             for rows in torch.as_tensor(index):
-                state, metrics = step(state, {name: value[rows] for name, value in data.items()})
-                kept.append(metrics)
-                if not metrics_finite(metrics):
+                state, new = step(state, {name: value[rows] for name, value in data.items()})
+                kept.append(new)
+                if not metrics_finite(new):
                     break
             good = len(kept) - (not metrics_finite(kept[-1]))
-            return state, {name: torch.stack([m[name] for m in kept]) for name in kept[0]}, good
+            return state, {name: torch.stack([new[name] for new in kept]) for name in metrics}, good
 
         return run
 
