@@ -9,6 +9,7 @@ from ppgen.data.dataset import Dataset
 from ppgen.data.fetch import DataFileError
 from ppgen.data.images import digits, mnist, usps
 from ppgen.data.synthetic import checkerboard, gaussian_grid, moons, rings
+from ppgen.data.tables import uci
 
 __all__ = [
     "DataFileError",
@@ -21,5 +22,6 @@ __all__ = [
     "moons",
     "mushrooms",
     "rings",
+    "uci",
     "usps",
 ]
