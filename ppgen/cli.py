@@ -48,9 +48,7 @@ def list_() -> None:
     console = Console(markup=False)
     for title, names in {
         "algorithms (ppgen.<name>)": {k: getattr(inference, k) for k in inference.__all__ if k[0].isupper()},
-        "programs (ppgen.models.<name>)": {
-            k: getattr(models, k) for k in models.__all__ if callable(getattr(models, k))
-        },
+        "programs (ppgen.models.<name>)": {k: getattr(models, k) for k in models.__all__},
         "data (ppgen.data.<name>)": {k: getattr(data, k) for k in data.__all__ if k[0].islower()},
     }.items():
         table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)

@@ -2,7 +2,7 @@
 
 from ppgen.models.gaussian_mixture import gaussian_mixture
 from ppgen.models.ppca import ppca
-from ppgen.models.regression import linear_regression, linear_regression_posterior, logistic_regression
+from ppgen.models.regression import linear_regression, logistic_regression
 from ppgen.models.sigmoid_belief_network import sigmoid_belief_network
 from ppgen.models.vae import conditional_vae, vae
 
@@ -10,7 +10,6 @@ __all__ = [
     "conditional_vae",
     "gaussian_mixture",
     "linear_regression",
-    "linear_regression_posterior",
     "logistic_regression",
     "ppca",
     "sigmoid_belief_network",

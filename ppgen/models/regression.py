@@ -105,7 +105,7 @@ def linear_regression_posterior(
 
     Example:
         >>> import numpy as np
-        >>> from ppgen.models import linear_regression_posterior
+        >>> from ppgen.models.regression import linear_regression_posterior
         >>> mean, covariance, log_evidence = linear_regression_posterior(np.zeros((1, 1)), np.array([1.0]))
         >>> mean.round(4), round(log_evidence, 4)  # b is half of y; y ~ N(0, 2)
         (array([0. , 0.5]), -1.5155)

@@ -31,7 +31,7 @@ def comparison(title: str, lines: Iterable[Line], unit: str = "image") -> Table:
     table.add_column("algorithm")
     for name in (f"nats / {unit}", "std. err.", "bits / dim"):
         table.add_column(name, justify="right")
-    table.add_column("which bound")
+    table.add_column("kind")
     table.add_column("sec.", justify="right")
     for line in lines:
         e = line.evaluation

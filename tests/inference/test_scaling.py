@@ -9,7 +9,7 @@ import ppgen
 from ppgen import ELBO, IWAE, Renyi, ReweightedWakeSleep, dist, factor, ops, param, plate, sample
 from ppgen.errors import IllegalPairing
 from ppgen.joint import Joint
-from ppgen.models import linear_regression, linear_regression_posterior
+from ppgen.models.regression import linear_regression, linear_regression_posterior
 
 ROWS, FEATURES, SCALE = 12, 2, 0.5
 K = 3

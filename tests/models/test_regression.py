@@ -7,8 +7,8 @@ from scipy import stats
 import ppgen
 from ppgen import dist, ops, sample
 from ppgen.errors import DataError
-from ppgen.models import linear_regression, linear_regression_posterior, logistic_regression
 from ppgen.models.registry import responses
+from ppgen.models.regression import linear_regression, linear_regression_posterior, logistic_regression
 
 K, SCALE = 3, 0.5
 

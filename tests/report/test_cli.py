@@ -1,6 +1,8 @@
 """`ppgen demo` end to end on a few digits, `ppgen list`, and what the command line says to a mistake."""
 
+import inspect
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -98,6 +100,16 @@ def test_list_has_everything(runner):
     assert not {"ALGORITHMS", "Algorithm", "Dataset", "DataFileError"} & {
         line.split()[0] for line in run.output.splitlines()
     }
+
+
+def test_list_shows_programs_only(runner):
+    """What gives a model and a guide; no helper that belongs to one of them."""
+    lines = [line.split() for line in runner.invoke(app, ["list"]).output.splitlines()]
+    start, end = (next(i for i, words in enumerate(lines) if words[0] == title) for title in ("programs", "data"))
+    names = [words[0] for words in lines[start + 1 : end]]
+    assert names == ppgen.models.__all__
+    for name in names:
+        assert inspect.signature(getattr(ppgen.models, name)).return_annotation == tuple[Callable, Callable], name
 
 
 def test_list_shows_the_first_line_of_each_docstring(runner):

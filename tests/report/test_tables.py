@@ -23,6 +23,8 @@ def evaluation(**changes):
 def test_a_line_has_all_numbers_and_their_kind():
     text = shown(Line("IWAE", evaluation(), 12.34))
     assert "A title" in text
+    (heading,) = [line for line in text.splitlines() if "algorithm" in line]
+    assert heading.strip("┃ ").split("┃")[-2].strip() == "kind"
     (line,) = [line for line in text.splitlines() if "IWAE" in line]
     cells = [cell.strip() for cell in line.strip("│ ").split("│")]
     assert cells == ["IWAE", "-2.00", "1.00", "0.721", "lower bound", "12.3"]
