@@ -98,6 +98,7 @@ TABLE = {
     ],
     "inverse": [((SQUARE,), np.linalg.inv(SQUARE)), ((SQUARE[0],), np.linalg.inv(SQUARE[0]))],
     "stop_gradient": [((X,), X)],
+    "as_integer": [((X * 3,), np.trunc(X * 3)), ((X > 0,), X > 0), ((CLASSES,), CLASSES)],
     "floor": [((X,), np.floor(X))],
     "maximum": [((X, Y), np.maximum(X, Y))],
     "cumsum": [((X,), np.cumsum(X, -1)), ((X, 0), np.cumsum(X, 0))],
@@ -131,7 +132,7 @@ def convert(argument, backend):
     return argument
 
 
-TYPE = {"isfinite": ("bool",), "every": ("bool",), "argmax": ("int32", "int64")}
+TYPE = {"isfinite": ("bool",), "every": ("bool",), "argmax": ("int32", "int64"), "as_integer": ("int32", "int64")}
 
 
 def test_the_table_has_every_function():

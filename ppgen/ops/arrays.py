@@ -216,6 +216,12 @@ def as_float(x: Any) -> Array:
     return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
 
+def as_integer(x: Array) -> Array:
+    """`x` as integers, cut towards 0."""
+    torch = torch_of(x)
+    return jnp.asarray(x).astype(int) if torch is None else torch.as_tensor(x).long()
+
+
 def as_type_of(x: Any, like: Array) -> Array:
     """`x` as an array of the library and the number type of `like`."""
     torch = torch_of(like)
