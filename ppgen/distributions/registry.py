@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from ppgen.distributions.autoregressive import MADE, conditionals
+from ppgen.distributions.autoregressive import MADE, Recurrent, conditionals
 from ppgen.distributions.bases import StandardNormal, StandardUniform
+from ppgen.distributions.empirical import Empirical
 from ppgen.distributions.flows import Affine, AutoregressiveTransform, Flow, Inverse, Shift, Transform
 from ppgen.distributions.learnable import Learnable
 
@@ -14,10 +15,14 @@ DISTRIBUTIONS: dict[str, Callable[[], Learnable]] = {
     "made_conditional": lambda: MADE(4, hidden=(16,), context=3),
     "made_categorical": lambda: MADE(3, hidden=(12,), conditional=conditionals.Categorical(3)),
     "made_gaussian": lambda: MADE(4, hidden=(12,), conditional=conditionals.Gaussian(), context=2),
+    "recurrent_gru": lambda: Recurrent(4, hidden=8),
+    "recurrent_lstm": lambda: Recurrent(3, hidden=6, cell="lstm", conditional=conditionals.Categorical(3), context=2),
     # flows
     "flow_autoregressive": lambda: Flow(
         StandardNormal(4), (AutoregressiveTransform(4, hidden=(16, 16), context=3), Inverse(AutoregressiveTransform(4)))
     ),
+    # the rows at hand
+    "empirical": lambda: Empirical([[0, 1], [1, 1], [0, 1]], support="boolean"),
     # bases
     "standard_normal": lambda: StandardNormal(3),
     "standard_uniform": lambda: StandardUniform(2),

@@ -2,6 +2,7 @@
 
 from ppgen.nn.masked import MaskedMLP
 from ppgen.nn.mlp import MLP
+from ppgen.nn.recurrent import GRU, LSTM, RecurrentNetwork
 from ppgen.nn.spec import Spec, gather, part
 
-__all__ = ["MLP", "MaskedMLP", "Spec", "gather", "part"]
+__all__ = ["GRU", "LSTM", "MLP", "MaskedMLP", "RecurrentNetwork", "Spec", "gather", "part"]

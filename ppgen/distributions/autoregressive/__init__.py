@@ -3,5 +3,6 @@
 from ppgen.distributions.autoregressive import conditionals
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.autoregressive.made import MADE
+from ppgen.distributions.autoregressive.recurrent import Recurrent
 
-__all__ = ["MADE", "Autoregressive", "conditionals"]
+__all__ = ["MADE", "Autoregressive", "Recurrent", "conditionals"]
