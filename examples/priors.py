@@ -63,7 +63,7 @@ def main(backend, epochs, seeds, out):
 
 def draw(found, out):
     figure, axis = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
-    for height, (name, nats) in enumerate(reversed(found.items())):
+    for height, nats in enumerate(reversed(found.values())):
         axis.plot(nats, np.full(len(nats), height), "o", color="tab:blue", alpha=0.5)
         axis.plot(nats.mean(), height, "|", color="black", markersize=18)
     axis.set_yticks(range(len(found)), list(reversed(found)))
