@@ -1,0 +1,484 @@
+"""What every learnable distribution of the registry owes, on both backends."""
+
+import copy
+
+import jax
+import numpy as np
+import numpyro.distributions as nd
+import pyro.distributions as pd
+import pytest
+import torch
+
+import ppgen
+from ppgen import nn, ops
+from ppgen.distributions.autoregressive import Autoregressive
+from ppgen.distributions.flows import Affine
+from ppgen.distributions.registry import DISTRIBUTIONS
+
+AUTOREGRESSIVE = [name for name, build in DISTRIBUTIONS.items() if isinstance(build(), Autoregressive)]
+WITH_PARAMETERS = [name for name, build in DISTRIBUTIONS.items() if build().specs()]
+ALL = list(DISTRIBUTIONS)
+DISCRETE = [n for n in ALL if DISTRIBUTIONS[n]().support == "boolean" or isinstance(DISTRIBUTIONS[n]().support, int)]
+
+
+def close(a, b, tolerance=1e-4):
+    """Equal up to `tolerance` of the larger of 1 and the largest number."""
+    scale = max(1.0, float(np.abs(b).max(initial=0.0)))
+    np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * scale)
+
+
+# shapes --------------------------------------------------------------------------------------------------------
+
+
+SHAPES = {  # sample shape, batch shape, leading axes of the context
+    "alone": ((), (), ()),
+    "rows": ((), (3,), (3,)),
+    "sampled": ((4,), (3,), (3,)),
+    "expanded": ((), (2, 3), (3,)),
+    "particles": ((), (2, 3), (2, 3)),
+    "one-context": ((2,), (3,), (1,)),
+    "empty": ((), (0,), (0,)),
+}
+
+
+@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("name", ALL)
+def test_shapes(name, shapes, case, backend):
+    """Draws are [*sample, *batch, *event], their log densities [*sample, *batch]; under JAX without computing them."""
+    on = case(name, backend)
+    sampled, batch, leading = shapes
+
+    def shape_of(params, context):
+        d = on.entry.apply(params, context).expand(batch)
+        x = d.sample(on.backend.key(0), sampled) if backend == "numpyro" else d.sample(sampled)
+        assert tuple(d.batch_shape) == batch
+        assert tuple(d.event_shape) == on.event_shape
+        assert tuple(x.shape) == (*sampled, *batch, *on.event_shape)
+        assert tuple(d.log_prob(x).shape) == (*sampled, *batch)
+        if batch:
+            rows = d.to_event(1)
+            assert tuple(rows.event_shape) == (batch[-1], *on.event_shape)
+            assert tuple(rows.log_prob(x).shape) == (*sampled, *batch[:-1])
+        return x
+
+    context = np.ones((*leading, on.entry.context), np.float32) if on.entry.context else None
+    run = jax.eval_shape if backend == "numpyro" else lambda fn, *arrays: fn(*arrays)
+    with ppgen.using(backend):
+        run(shape_of, *on.arrays((on.params, context)))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_leading_axes_broadcast(name, case, data):
+    """Rows and particles are computed as if each were alone, whichever of value and context has the axis.
+
+    (On one backend: `test_backends_agree` has the other.)
+    """
+    on, x = case(name, "pyro"), data(name)
+    context = on.context
+
+    def log_prob(x, context):
+        return on.call(lambda params, x, context: on.entry.log_prob(params, x, context), on.params, x, context)
+
+    whole = log_prob(x, context)
+    one = [[log_prob(x[k, b], context if context is None else context[b]) for b in range(3)] for k in range(2)]
+    close(np.array(one), whole)
+    if context is not None:
+        close(log_prob(x[:, :1], context), log_prob(np.repeat(x[:, :1], 3, 1), context))
+        several = np.stack([context, context + 1])
+        by_hand = [log_prob(x[k], several[k]) for k in range(2)]
+        close(log_prob(x, several), np.stack(by_hand))
+        close(log_prob(x[0, 0], several), np.stack([log_prob(np.stack([x[0, 0]] * 3), c) for c in several]))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_native_distribution(name, case, data, backend):
+    """It is a distribution of the backend: its class, support, and whether draws carry gradients."""
+    on = case(name, backend)
+    with ppgen.using(backend):  # one without parameters could be of either
+        d = on.entry.apply(*on.arrays((on.params, on.context)))
+    assert isinstance(d, nd.Distribution if backend == "numpyro" else pd.TorchDistribution)
+    assert d.has_rsample == on.entry.reparameterised
+    support, within = on.entry.support, d.support if backend == "numpyro" else d.support.check
+    assert d.support.is_discrete == (name in DISCRETE)
+    inside = within(on.backend.array(data(name)))
+    assert inside.shape == (2, 3)
+    assert inside.all()
+    high = {"boolean": 1, "positive": -2.5, "unit_interval": 1, "real": 0}.get(support, support)
+    outside = data(name) * 0 + (high[1] if isinstance(high, tuple) else high) + 1
+    assert within(on.backend.array(outside)).all() == (support == "real")
+    if backend == "pyro" and d.has_rsample and on.params:
+        params = {path: value.requires_grad_() for path, value in on.arrays(on.params).items()}
+        learning = on.entry.apply(params, *on.arrays([on.context]))
+        assert learning.rsample().requires_grad
+        assert not learning.sample().requires_grad
+    if backend == "pyro" and not d.has_rsample:
+        with pytest.raises(NotImplementedError, match="carry no gradient"):
+            d.rsample()
+
+
+# values and gradients ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_backends_agree(name, case):
+    """Log densities, draws and their gradients are the same numbers at the same parameters and noise."""
+    jax_found, torch_found = (case(name, b).evaluate() for b in ("numpyro", "pyro"))
+    close(jax_found["log_prob"], torch_found["log_prob"])
+    assert jax_found["grads"].keys() == torch_found["grads"].keys()
+    for path, grad in jax_found["grads"].items():
+        close(grad, torch_found["grads"][path], 5e-4)
+    jax_drawn, torch_drawn = (case(name, b).draw() for b in ("numpyro", "pyro"))
+    close(jax_drawn["x"], torch_drawn["x"])
+    close(jax_drawn["log_prob"], torch_drawn["log_prob"])
+    if case(name, "pyro").entry.reparameterised:
+        for path, grad in jax_drawn["grads"].items():
+            close(grad, torch_drawn["grads"][path], 2e-3)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_parameter_learns(name, case, backend):
+    """The density gives every parameter, and the context, a finite gradient that is not zero."""
+    on = case(name, backend)
+    for path, grad in on.evaluate()["grads"].items():
+        assert np.isfinite(grad).all(), path
+        assert np.any(grad != 0), f"no gradient to {path}"
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_PARAMETERS if DISTRIBUTIONS[name]().reparameterised])
+def test_draws_carry_gradients(name, case, backend):
+    """Reparameterised draws give every parameter, and the context, a gradient."""
+    on = case(name, backend)
+    for path, grad in on.draw()["grads"].items():
+        assert np.isfinite(grad).all(), path
+        assert np.any(grad != 0), f"no gradient to {path}"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_draws_know_their_density(name, case, backend):
+    """`draw_with_log_prob` gives the values of `draw`, and the density that `log_prob` gives them."""
+    on = case(name, backend)
+    drawn = on.draw()
+    np.testing.assert_array_equal(drawn["x"], drawn["alone"])
+    again = case(name, "pyro").call(
+        lambda params, x, context: on.entry.log_prob(params, x, context), on.params, drawn["x"], on.context
+    )
+    close(drawn["log_prob"], again, 5e-4)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_compiled_once(name, case):
+    """New parameters do not trace again, and a native distribution enters compiled code as a tree of its arrays."""
+    on = case(name, "numpyro")
+    on.evaluate()
+    moved = {path: value + np.float32(0.1) for path, value in on.params.items()}
+    found = on.evaluate(moved)
+    assert found["traces"] == 1
+    same = DISTRIBUTIONS[name]()
+    trees = [e.apply(*on.arrays((p, on.context))) for e, p in ((on.entry, on.params), (same, moved))]
+    assert jax.tree.structure(trees[0]) == jax.tree.structure(trees[1])
+
+
+@pytest.mark.parametrize("name", WITH_PARAMETERS)
+def test_the_start_is_tame(name, case):
+    """At its initial parameters a distribution neither overflows nor is far from where data are."""
+    on = case(name, "pyro")
+    context = None if on.context is None else np.repeat(on.context[:1], 500, 0)
+    x, log_prob = on.call(
+        lambda params, context: on.entry.draw_with_log_prob(params, on.noise(), (500,), context),
+        on.entry.init(seed=3), context,
+    )  # fmt: skip
+    assert np.isfinite(log_prob).all()
+    assert np.abs(x).max() < 1e4
+
+
+# densities -----------------------------------------------------------------------------------------------------
+
+
+def total(on, configurations):
+    """The sum of a discrete density, at each context."""
+    values = configurations(on.entry)[:, None]
+
+    def log_total(params, values, context):
+        return ops.logsumexp(on.entry.log_prob(params, values, context), 0)
+
+    return np.exp(on.call(log_total, on.params, values, on.context))
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_discrete_densities_sum_to_one(name, case, configurations):
+    on = case(name, "pyro")
+    if configurations(on.entry) is None:
+        pytest.skip("too many configurations to enumerate")
+    np.testing.assert_allclose(total(on, configurations), 1, atol=1e-5)
+
+
+def test_a_planted_lost_mask_is_caught(case, configurations, monkeypatch):
+    """A dimension that sees itself gives a density that does not sum to one."""
+    on = case("made_categorical", "pyro")
+    masks = dict(nn.MaskedMLP._masks.__get__(on.entry.net))
+    monkeypatch.setitem(on.entry.net.__dict__, "_masks", {**masks, "out": np.ones_like(masks["out"])})
+    assert np.abs(total(on, configurations) - 1).max() > 0.01
+
+
+def integral(on, draws):
+    """The integral of a density of one or two numbers by a Riemann sum, at the first context."""
+    size = int(np.prod(on.event_shape))
+    bounds = (0.0, 1.0) if on.entry.support == "unit_interval" else on.entry.support
+    if isinstance(bounds, tuple):
+        n = 801
+        axes = [bounds[0] + (bounds[1] - bounds[0]) * (np.arange(n) + 0.5) / n] * size
+        cells, volume = ((bounds[1] - bounds[0]) / n) ** size, 1.0
+    else:
+        n = 40001 if size == 1 else 801
+        grid = np.linspace(-1, 1, n)
+        flat = draws.reshape(len(draws), size)
+        if on.entry.support == "positive":  # x = e^y
+            flat = np.log(flat)
+        middle, width = np.median(flat, 0), 14 * np.abs(flat - np.median(flat, 0)).mean(0)
+        axes = [m + w * grid for m, w in zip(middle, width, strict=True)]
+        cells = float(np.prod(width * (grid[1] - grid[0])))
+        volume = 1.0
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, size)
+    if on.entry.support == "positive":
+        volume, points = np.exp(points).prod(-1), np.exp(points)
+    context = None if on.context is None else on.context[0].astype(np.float64)
+    log_prob = on.call(
+        lambda params, x, context: on.entry.log_prob(params, x, context),
+        {path: value.astype(np.float64) for path, value in on.params.items()},
+        points.reshape(-1, *on.event_shape), context,
+    )  # fmt: skip
+    return float((np.exp(log_prob) * volume).sum() * cells)
+
+
+SMALL = [name for name in ALL if name not in DISCRETE and np.prod(DISTRIBUTIONS[name]().event_shape) <= 2]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_continuous_densities_integrate_to_one(name, case):
+    on = case(name, "pyro")
+    assert integral(on, many_draws(on, 500)) == pytest.approx(1, abs=0.01)
+
+
+# draws follow the density --------------------------------------------------------------------------------------
+
+
+def many_draws(on, n, context=None, seed=11):
+    """Draws [n, ...] at one context."""
+    context = on.context if context is None else context
+    context = None if context is None else context[0].astype(np.float64)
+    params = {path: value.astype(np.float64) for path, value in on.params.items()}
+    return on.call(
+        lambda params, context: on.entry.draw(params, on.noise(np.float64, seed), (n,), context), params, context
+    )
+
+
+def score_statistics(on, n=2000):
+    """How far the mean score of draws is from 0, in standard errors, along four directions of the parameters.
+
+    The score d log p(x) / d theta has mean zero under p, and under no other distribution, bar accidents. The first
+    direction is that of the parameters themselves, the others are random.
+    """
+    x = many_draws(on, n)
+    context = None if on.context is None else on.context[0].astype(np.float64)
+    rng = np.random.default_rng(7)
+
+    def log_prob(step, direction):
+        moved = {path: value.astype(np.float64) + step * direction[path] for path, value in on.params.items()}
+        return on.call(lambda params, x, context: on.entry.log_prob(params, x, context), moved, x, context)
+
+    directions = [on.params, *({k: rng.normal(size=v.shape) for k, v in on.params.items()} for _ in range(3))]
+    scores = [(log_prob(1e-5, direction) - log_prob(-1e-5, direction)) / 2e-5 for direction in directions]
+    return np.array([abs(score.mean()) / (score.std() / np.sqrt(n)) for score in scores])
+
+
+@pytest.mark.parametrize("name", WITH_PARAMETERS)
+def test_draws_follow_the_density(name, case):
+    assert score_statistics(case(name, "pyro")).max() < 4.5
+
+
+@pytest.mark.parametrize("name", ["made", "made_categorical", "flow_autoregressive"])
+def test_planted_wrong_draws_are_caught(name, case, monkeypatch):
+    """Draws from other parameters do not pass for draws of the density."""
+    on = case(name, "pyro")
+    kind = type(on.entry)
+    draw = kind.draw
+    monkeypatch.setattr(
+        kind, "draw", lambda self, params, *rest: draw(self, {k: 0.3 * v for k, v in params.items()}, *rest)
+    )
+    assert score_statistics(on).max() > 4.5
+
+
+def test_a_planted_lost_log_determinant_is_caught(case, monkeypatch):
+    """A flow whose density leaves out log-determinants is another density than that of its draws."""
+    on = case("flow_autoregressive", "pyro")
+    inverse = Affine.inverse
+    monkeypatch.setattr(Affine, "inverse", lambda self, theta, y: (inverse(self, theta, y)[0], theta[..., 1] * 0))
+    assert score_statistics(on).max() > 4.5
+
+
+@pytest.mark.parametrize("name", [name for name in DISCRETE if name in ("made", "made_categorical", "made_deep")])
+def test_frequencies_follow_the_density(name, case, configurations):
+    """Every configuration comes up as often as its probability says."""
+    on, n = case(name, "pyro"), 20000
+    values = configurations(on.entry)
+    p = np.exp(on.call(lambda params, x: on.entry.log_prob(params, x), on.params, values))
+    drawn = many_draws(on, n)
+    keys = {tuple(v): i for i, v in enumerate(values.reshape(len(values), -1))}
+    counts = np.bincount([keys[tuple(v)] for v in drawn.reshape(n, -1)], minlength=len(values))
+    z = (counts - n * p) / np.sqrt(n * p * (1 - p))
+    assert np.abs(z).max() < 5
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_mean_where_there_is_one(name, case):
+    """A closed form of the mean is the mean of draws."""
+    on = case(name, "pyro")
+    context = None if on.context is None else on.context[0]
+    try:
+        mean = on.call(lambda params, context: on.entry.mean(params, context), on.params, context)
+    except NotImplementedError as error:
+        assert type(on.entry).__name__ in str(error)
+        return
+    drawn = many_draws(on, 2000)
+    stderr = drawn.std(0) / np.sqrt(len(drawn))
+    assert np.all(np.abs(drawn.mean(0) - mean) < 4.5 * stderr + 1e-3)
+
+
+# autoregressive densities --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_methods_agree(name, case, backend):
+    """Dimension by dimension, by iteration and by brute force: the same draws from the same noise."""
+
+    def drawn(method):
+        on = case(name, backend).with_method(method)
+        return on.call(
+            lambda params, context: on.entry.draw_with_log_prob(params, on.noise(), (2, 3), context),
+            on.params, on.context,
+        )  # fmt: skip
+
+    x, log_prob = drawn("naive")
+    for method in ("incremental", "jacobi"):
+        other, other_log_prob = drawn(method)
+        if name in DISCRETE:
+            np.testing.assert_array_equal(other, x)
+        else:
+            close(other, x)
+        close(other_log_prob, log_prob, 5e-4)
+
+
+def dependence(on):
+    """Largest |d theta_i / d x_j| over some values, [D, D] in the order of generation."""
+    learnable, size = on.entry, int(np.prod(on.event_shape))
+    net, (params, context) = learnable.net, on.arrays((on.params, on.context))
+    x = on.backend.array(many_draws(on, 16).astype(np.float32))
+
+    def theta(encoded, context):
+        return net.parameters(params, encoded, context).reshape(size, -1)
+
+    found = 0
+    for i in range(len(x)):
+        with ppgen.using("pyro"):
+            at = learnable.conditional.encode(ops.as_float(x[i]))
+            jacobian = torch.autograd.functional.jacobian(
+                lambda e: theta(e, None if context is None else context[0]), at
+            )
+        jacobian = jacobian.reshape(size, jacobian.shape[1], size, -1).abs().amax((1, 3))
+        found = np.maximum(found, jacobian.numpy())
+    order = np.asarray(net.permutation)
+    return found[order][:, order]
+
+
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_a_dimension_sees_those_before_it(name, case):
+    """The parameters of a dimension depend on earlier dimensions, and on no others."""
+    found = dependence(case(name, "pyro"))
+    assert not np.triu(found).any()
+    assert np.tril(found, -1).any(1)[1:].all()
+
+
+def test_a_planted_shifted_mask_is_caught(case, monkeypatch):
+    """A mask that is off by one lets a dimension see itself."""
+    on = case("made", "pyro")
+    net = on.entry.net
+    shifted = np.repeat(net.ranks, net.inputs)[:, None] <= net._degrees[0]
+    monkeypatch.setitem(net.__dict__, "_masks", {**net._masks, "0": shifted})
+    assert np.triu(dependence(on)).any()
+
+
+# number types --------------------------------------------------------------------------------------------------
+
+
+class Types(torch.overrides.TorchFunctionMode):
+    """Notes the number types of all tensors that torch functions give."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_function__(self, fn, types, args=(), kwargs=None):
+        result = fn(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.is_floating_point() and result.ndim:
+            self.seen.add(result.dtype)
+        return result
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_float64_all_the_way(name, case, data, backend):
+    """With parameters, context and values in float64 nothing is computed in float32."""
+    on = case(name, backend)
+    x = data(name).astype(np.float64)
+
+    def both(params, context, x):
+        log_prob = on.entry.log_prob(params, x, context)
+        drawn, known = on.entry.draw_with_log_prob(params, on.noise(np.float64), (2, 3), context)
+        return log_prob, drawn, known
+
+    if backend == "numpyro":
+        with jax.enable_x64(True), ppgen.using(backend):
+            inputs = on.arrays((on.params, on.context, x), np.float64)
+            seen = {str(v.aval.dtype) for v in variables(jax.make_jaxpr(both)(*inputs).jaxpr)}
+            assert not seen & {"float32", "float16"}
+            return
+    with ppgen.using(backend), torch.no_grad(), Types() as types:
+        found = both(*on.arrays((on.params, on.context, x), np.float64))
+    assert {value.dtype for value in found} == {torch.float64}
+    assert types.seen <= {torch.float64}
+
+
+def variables(jaxpr):
+    """All variables of traced code, those of inner code too."""
+    for equation in jaxpr.eqns:
+        yield from equation.outvars
+        for parameter in jax.tree.leaves(list(equation.params.values())):
+            inner = getattr(parameter, "jaxpr", parameter)
+            if hasattr(inner, "eqns"):
+                yield from variables(inner)
+
+
+def test_a_planted_float32_is_caught(case, data, monkeypatch):
+    on = case("made_gaussian", "pyro")
+    monkeypatch.setattr(type(on.entry.conditional), "encode", lambda self, x: x.float()[..., None].double())
+    with pytest.raises(AssertionError):
+        test_float64_all_the_way("made_gaussian", lambda name, backend: on, data, "pyro")
+
+
+# descriptions --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_distribution_is_a_value(name):
+    """It is equal to one with the same settings, hashes alike, cannot be changed, and its repr tells its settings."""
+    one, same = DISTRIBUTIONS[name](), DISTRIBUTIONS[name]()
+    assert one == same
+    assert hash(one) == hash(same)
+    assert repr(one) == repr(same)
+    assert type(one).__name__ in repr(one)
+    assert copy.deepcopy(one) == one
+    field = next(iter(type(one).__dataclass_fields__))
+    with pytest.raises(AttributeError):
+        setattr(one, field, getattr(one, field))
+    for other in ALL:
+        if other != name:
+            assert (DISTRIBUTIONS[other]() == one) == (repr(DISTRIBUTIONS[other]()) == repr(one))
