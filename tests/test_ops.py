@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.signal
 import scipy.special
 import torch
 
@@ -22,6 +23,16 @@ LOGS = np.array([[-np.inf, 0.0, 1.0], [-np.inf, -np.inf, -np.inf], [500.0, 501.0
 VECTORS = RNG.normal(size=(5, 3, 4)).astype(np.float32)
 WEIGHT, BIAS = RNG.normal(size=(4, 2)).astype(np.float32), RNG.normal(size=2).astype(np.float32)
 CLASSES = np.array([[0, 2], [1, 0]], np.int32)
+IMAGES = RNG.normal(size=(2, 3, 5, 4)).astype(np.float32)
+KERNEL = RNG.normal(size=(2, 3, 3, 5)).astype(np.float32)
+
+
+def convolution(images, kernel):
+    """Channel by channel; the other images and outputs too."""
+    if images.ndim == 4:
+        return np.stack([convolution(image, kernel) for image in images])
+    pairs = [[scipy.signal.correlate2d(x, w, "same") for x, w in zip(images, row, strict=True)] for row in kernel]
+    return np.sum(pairs, 1)
 
 
 def numpy_gelu(x):
@@ -113,6 +124,11 @@ TABLE = {
         ((X, Y[:1], 1, 0), np.stack([X[0], Y[0], X[2]])),
     ],
     "every": [((X > 0,), False), ((POSITIVE > 0,), True)],
+    "conv": [
+        ((IMAGES, KERNEL), convolution(IMAGES, KERNEL)),
+        ((IMAGES[0], KERNEL[:, :, :1, 1:4], 1), convolution(IMAGES[0], KERNEL[:, :, :1, 1:4])),
+        ((IMAGES[None], KERNEL, 2), convolution(IMAGES, KERNEL)[None, ..., ::2, ::2]),
+    ],
     "solve_triangular": [((np.tril(SQUARE), SQUARE), np.linalg.solve(np.tril(SQUARE), SQUARE))],
 }
 ELEMENTWISE = [*list(TABLE)[: list(TABLE).index("sum")], "stop_gradient"]
@@ -339,6 +355,8 @@ def test_scan_and_while_loop(backend):
     x = TENSOR[backend](X)
     last, sums = ops.scan(lambda carry, row: (carry + row, {"sum": carry + row}), x[0] * 0, x)
     np.testing.assert_allclose(np.asarray(sums["sum"]), np.cumsum(X, 0), rtol=1e-6)
+    _, back = ops.scan(lambda carry, row: (carry + row, carry + row), x[0] * 0, x, reverse=True)
+    np.testing.assert_allclose(np.asarray(back), np.cumsum(X[::-1], 0)[::-1], rtol=1e-6)
     np.testing.assert_allclose(np.asarray(last), X.sum(0), rtol=1e-6)
     found = ops.while_loop(lambda carry: (carry < 10).all(), lambda carry: carry * 2, TENSOR[backend](POSITIVE / 40))
     assert isinstance(found, LIBRARY[backend])

@@ -61,6 +61,7 @@ from ppgen.ops.arrays import (
     window,
     zeros,
 )
+from ppgen.ops.convolution import conv
 from ppgen.ops.dispatch import (
     Array,
     activate,
@@ -93,6 +94,7 @@ __all__ = [
     "broadcast_to",
     "clip",
     "concatenate",
+    "conv",
     "cos",
     "cosh",
     "cumsum",
