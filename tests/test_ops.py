@@ -380,4 +380,5 @@ def test_as_float_keeps_floats(backend):
     with ppgen.using(backend):
         assert "float32" in str(ops.as_float(np.array([1, 2])).dtype)
         assert "float16" in str(ops.as_float(np.array([1, 2], np.float16)).dtype)
+        assert "float16" in str(ops.as_float(np.array([1, 2]), TENSOR[backend](np.ones(1, np.float16))).dtype)
         assert "float16" in str(ops.as_type_of([1.0, 2.0], TENSOR[backend](np.ones(1, np.float16))).dtype)

@@ -11,6 +11,9 @@ from ppgen.backends.program import Initialiser
 Parameters = Mapping[str, ops.Array]
 """Arrays by path, as `specs` names them."""
 
+Support = str | int | tuple[float, float]
+"""The values of a distribution, see `Learnable`."""
+
 
 class Noise(Protocol):
     """Where a draw takes its randomness from."""
@@ -36,15 +39,18 @@ class Learnable:
 
     Attributes:
         event_shape: shape of one draw.
-        support: "real", "positive", "unit_interval", "boolean", or an integer n for the integers 0 to n - 1.
+        support: "real", "positive", "unit_interval", "boolean", an interval (low, high), or an integer n for the
+            integers 0 to n - 1.
         context: size of the context's last axis; 0 where there is none.
         reparameterised: whether draws carry a gradient to the parameters and the context.
+        has_density: False where `log_prob` cannot be computed, and only draws can be had.
     """
 
     event_shape: tuple[int, ...]
-    support: str | int = "real"
+    support: Support = "real"
     context: int = 0
     reparameterised: bool = True
+    has_density: bool = True
 
     def specs(self) -> dict[str, nn.Spec]:
         """The parameters by path."""
@@ -103,3 +109,8 @@ def check_event(learnable: Learnable, x: ops.Array) -> None:
         raise ValueError(
             f"expected values whose last axes are {learnable.event_shape} for {learnable!r}; got shape {tuple(x.shape)}."
         )
+
+
+def as_float(x: ops.Array, params: Parameters) -> ops.Array:
+    """`x` in floating point: whole numbers in the number type of the parameters."""
+    return ops.as_float(x, next(iter(params.values()), None))

@@ -206,14 +206,14 @@ def stop_gradient(x: Array) -> Array:
     return jax.lax.stop_gradient(x) if torch is None else asarray(x).detach()
 
 
-def as_float(x: Any) -> Array:
-    """`x` in floating point: integers and booleans in the default type, floats as they are."""
-    torch = torch_of(x)
+def as_float(x: Any, like: Array | None = None) -> Array:
+    """`x` in floating point: floats as they are, integers and booleans in the number type of `like` or the default."""
+    torch = torch_of(x, like)
     if torch is None:
         x = jnp.asarray(x)
-        return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
+        return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float if like is None else like.dtype)
     x = torch.as_tensor(x)
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype() if like is None else like.dtype)
 
 
 def as_integer(x: Array) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from ppgen import nn, ops
 from ppgen.distributions.autoregressive.conditionals import Conditional
 from ppgen.distributions.autoregressive.sampling import METHODS
-from ppgen.distributions.learnable import Learnable, Noise, Parameters, check_event
+from ppgen.distributions.learnable import Learnable, Noise, Parameters, as_float, check_event
 
 
 class Network(Protocol):
@@ -34,7 +34,8 @@ class Autoregressive(Learnable):
     A subclass has the fields or properties `net` and `conditional`, and may have `method`: how it draws, "incremental"
     (one dimension a step, each hidden unit computed once), "jacobi" (all dimensions at once until they agree) or "naive"
     (a full pass for each dimension). The three give the same values from the same noise. No gradient flows through
-    draws by "jacobi".
+    draws by "jacobi". Draws are integers where the support is one of integers, and floats else (bits too); densities
+    take either.
     """
 
     net: Network
@@ -58,23 +59,26 @@ class Autoregressive(Learnable):
 
     def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """The parameters of all conditionals [..., D, outputs] at `x` [..., D], in one pass."""
-        x = ops.as_float(x)
+        x = as_float(x, params)
         check_event(self, x)
         return self.net.parameters(params, self.conditional.encode(x), context)
 
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
-        return ops.sum(self.conditional.log_prob(self.parameters(params, x, context), ops.as_float(x)), -1)
+        return ops.sum(self.conditional.log_prob(self.parameters(params, x, context), as_float(x, params)), -1)
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
     ) -> ops.Array:
-        return self._draw(params, noise, shape, context)[0]
+        return self._values(self._draw(params, noise, shape, context)[0])
 
     def draw_with_log_prob(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
         x, theta = self._draw(params, noise, shape, context)
-        return x, ops.sum(self.conditional.log_prob(theta, x), -1)
+        return self._values(x), ops.sum(self.conditional.log_prob(theta, x), -1)
+
+    def _values(self, x: ops.Array) -> ops.Array:
+        return ops.as_integer(x) if isinstance(self.support, int) else x
 
     def _draw(self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: Any) -> tuple:
         if self.method not in METHODS:
