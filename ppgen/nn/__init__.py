@@ -3,6 +3,7 @@
 from ppgen.nn.masked import MaskedMLP
 from ppgen.nn.mlp import MLP
 from ppgen.nn.recurrent import GRU, LSTM, RecurrentNetwork
+from ppgen.nn.residual import ResidualMLP
 from ppgen.nn.spec import Spec, gather, part
 
-__all__ = ["GRU", "LSTM", "MLP", "MaskedMLP", "RecurrentNetwork", "Spec", "gather", "part"]
+__all__ = ["GRU", "LSTM", "MLP", "MaskedMLP", "RecurrentNetwork", "ResidualMLP", "Spec", "gather", "part"]

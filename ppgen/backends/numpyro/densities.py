@@ -39,7 +39,10 @@ class Density(nd.Distribution):
             "boolean": nd.constraints.boolean,
         }
         kind = self.learnable.support
-        base = nd.constraints.integer_interval(0, kind - 1) if isinstance(kind, int) else kinds[kind]
+        if isinstance(kind, tuple):
+            base = nd.constraints.interval(*kind)
+        else:
+            base = nd.constraints.integer_interval(0, kind - 1) if isinstance(kind, int) else kinds[kind]
         return nd.constraints.independent(base, len(self.event_shape))
 
     @property

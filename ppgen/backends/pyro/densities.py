@@ -37,7 +37,10 @@ class Density(TorchDistribution):
             "boolean": constraints.boolean,
         }
         kind = self.learnable.support
-        base = constraints.integer_interval(0, kind - 1) if isinstance(kind, int) else kinds[kind]
+        if isinstance(kind, tuple):
+            base = constraints.interval(*kind)
+        else:
+            base = constraints.integer_interval(0, kind - 1) if isinstance(kind, int) else kinds[kind]
         return constraints.independent(base, len(self.event_shape))
 
     @property

@@ -2,7 +2,41 @@
 
 from ppgen.distributions.flows.autoregressive import AutoregressiveTransform
 from ppgen.distributions.flows.bijections import Affine, Bijection, Shift
+from ppgen.distributions.flows.compose import Compose
+from ppgen.distributions.flows.coupling import Coupling
+from ppgen.distributions.flows.elementwise import ActNorm, AffineConstant, Elementwise, Exp, Sigmoid, Softplus, Tanh
 from ppgen.distributions.flows.flow import Flow
+from ppgen.distributions.flows.lu import LU
+from ppgen.distributions.flows.permutation import Permutation, Reverse, Shuffle
+from ppgen.distributions.flows.ready import IAF, MAF, NICE, NSF, RealNVP
+from ppgen.distributions.flows.spline import RationalQuadraticSpline
 from ppgen.distributions.flows.transform import Inverse, Transform
 
-__all__ = ["Affine", "AutoregressiveTransform", "Bijection", "Flow", "Inverse", "Shift", "Transform"]
+__all__ = [
+    "IAF",
+    "LU",
+    "MAF",
+    "NICE",
+    "NSF",
+    "ActNorm",
+    "Affine",
+    "AffineConstant",
+    "AutoregressiveTransform",
+    "Bijection",
+    "Compose",
+    "Coupling",
+    "Elementwise",
+    "Exp",
+    "Flow",
+    "Inverse",
+    "Permutation",
+    "RationalQuadraticSpline",
+    "RealNVP",
+    "Reverse",
+    "Shift",
+    "Shuffle",
+    "Sigmoid",
+    "Softplus",
+    "Tanh",
+    "Transform",
+]

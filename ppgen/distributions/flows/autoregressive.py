@@ -1,20 +1,22 @@
 """The autoregressive transform: MAF one way, IAF the other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from ppgen import nn, ops
-from ppgen.distributions.autoregressive.sampling import METHODS
+from ppgen.distributions.autoregressive.sampling import METHODS, generate
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters
 
+LAST = ("out.", "context.direct", "direct.")  # what adds to the outputs of the network
+
 
 @dataclass(frozen=True)
 class AutoregressiveTransform(Transform):
-    r"""y_i = f(x_i; theta_i(y_<i)) (Papamakarios et al., 2017).
+    r"""y_i = f(x_i; theta_i(y_<i)) (Papamakarios et al., 2017); it starts at the identity.
 
     `inverse`, and so the density, is one pass; `forward`, and so drawing, goes dimension by dimension, or iterates (see
     `ppgen.distributions.autoregressive.sampling`). `Inverse(AutoregressiveTransform(...))` swaps the two: that is the
@@ -28,7 +30,7 @@ class AutoregressiveTransform(Transform):
         order: a permutation of 0..D-1; that of the columns by default.
         residual: add each hidden layer to the one before.
         activation: see `ppgen.nn.MLP`.
-        method: of `forward`, "incremental", "jacobi" or "naive"; no gradient flows through "jacobi".
+        method: of `forward`, "incremental", "jacobi" or "naive".
     """
 
     dim: int
@@ -39,6 +41,7 @@ class AutoregressiveTransform(Transform):
     residual: bool = True
     activation: str = "relu"
     method: str = "incremental"
+    support = "real"
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -53,12 +56,10 @@ class AutoregressiveTransform(Transform):
             residual=self.residual, activation=self.activation,
         )  # fmt: skip
 
-    @property
-    def reparameterised(self) -> bool:
-        return self.method != "jacobi"
-
     def specs(self) -> dict[str, nn.Spec]:
-        return self.net.specs()
+        specs = self.net.specs()
+        zero = {path: replace(spec, bound=0.0) for path, spec in specs.items() if path.startswith(LAST)}
+        return specs | zero
 
     def inverse(
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
@@ -72,8 +73,9 @@ class AutoregressiveTransform(Transform):
     ) -> tuple[ops.Array, ops.Array]:
         shape = x.shape if context is None else (*np.broadcast_shapes(x.shape[:-1], context.shape[:-1]), self.dim)
         x = ops.broadcast_to(x, shape)
-        y, theta = METHODS[self.method](
-            self.net, params, lambda y: y[..., None], lambda theta, x: self.bijection.forward(theta, x[..., 0])[0],
-            x[..., None], context, 1e-6,
+        y = generate(
+            self.method, self.net, params, lambda y: y[..., None],
+            lambda theta, x: self.bijection.forward(theta, x[..., 0])[0], x[..., None], context,
         )  # fmt: skip
+        theta = self.net.parameters(params, y[..., None], context)
         return y, ops.sum(self.bijection.forward(theta, x)[1], -1)

@@ -1,12 +1,12 @@
 """A base distribution pushed through transforms."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property
 
 from ppgen import nn, ops
+from ppgen.distributions.flows.compose import Compose, common, tree
 from ppgen.distributions.flows.transform import Transform
-from ppgen.distributions.learnable import Learnable, Noise, Parameters, check_event
+from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, check_event
 
 
 @dataclass(frozen=True, repr=False)
@@ -16,17 +16,36 @@ class Flow(Learnable):
     .. math:: \log p(x) = \log p(z) + \sum_k \log |\det \partial f_k^{-1}|
 
     Args:
-        base: where z comes from, a `Learnable` without context such as `StandardNormal(dim)`.
+        base: where z comes from, a continuous `Learnable` such as `StandardNormal(dim)`.
         transforms: f_1 to f_n; the first acts on z, the last gives x.
+
+    Example:
+        >>> import numpy as np
+        >>> from ppgen.distributions import Flow, StandardUniform, flows
+        >>> flow = Flow(StandardUniform(1), (flows.AffineConstant(1.0, 2.0),))  # 2 z + 1
+        >>> flow.support
+        (1.0, 3.0)
+        >>> p = flow.apply(flow.init())
+        >>> np.exp(p.log_prob(np.array([[0.5], [1.5], [2.5], [3.5]]))).tolist()
+        [0.0, 0.5, 0.5, 0.0]
     """
 
     base: Learnable
     transforms: tuple[Transform, ...]
 
     def __post_init__(self) -> None:
-        sizes = {part.context for part in (self.base, *self.transforms) if part.context}
-        if len(sizes) > 1:
-            raise ValueError(f"expected parts with a context of one size; got sizes {sorted(sizes)} in {self!r}.")
+        object.__setattr__(self, "transforms", tuple(self.transforms))
+        _ = self.transform, self.context  # check that the parts agree
+        if isinstance(self.base.support, int) or self.base.support == "boolean":
+            raise ValueError(f"expected a continuous base; got {self.base!r}, of support {self.base.support!r}.")
+        dim = self.transform.dim
+        if dim is not None and self.base.event_shape != (dim,):
+            raise ValueError(f"expected a base of event shape ({dim},), as its transforms have; got {self.base!r}.")
+
+    @cached_property
+    def transform(self) -> Compose:
+        """All transforms as one."""
+        return Compose(self.transforms)
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -34,51 +53,38 @@ class Flow(Learnable):
 
     @property
     def context(self) -> int:
-        return max(part.context for part in (self.base, *self.transforms))
+        return common("size of contexts", [part.context for part in (self.base, self.transform) if part.context]) or 0
 
     @property
-    def support(self) -> str | int:
-        return reduce(lambda before, transform: transform.support or before, self.transforms, self.base.support)
+    def support(self) -> Support:
+        return self.transform.image(self.base.support)
 
     @property
     def reparameterised(self) -> bool:
-        return all(part.reparameterised for part in (self.base, *self.transforms))
+        return self.base.reparameterised and self.transform.reparameterised
 
     def specs(self) -> dict[str, nn.Spec]:
-        return nn.gather(base=self.base, **{str(i): transform for i, transform in enumerate(self.transforms)})
+        return nn.gather(base=self.base) | self.transform.specs()
 
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         x = ops.as_float(x)
         check_event(self, x)
-        total = 0.0
-        for i, transform in reversed(list(enumerate(self.transforms))):
-            x, log_det = transform.inverse(nn.part(params, str(i)), x, self._for(transform, context))
-            total = total + log_det
-        return self.base.log_prob(nn.part(params, "base"), x, self._for(self.base, context)) + total
+        z, log_det = self.transform.inverse(params, x, context)
+        return self.base.log_prob(nn.part(params, "base"), z, context if self.base.context else None) + log_det
 
     def draw_with_log_prob(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
-        base = nn.part(params, "base")
-        x, log_prob = self.base.draw_with_log_prob(base, noise, shape, self._for(self.base, context))
-        for i, transform in enumerate(self.transforms):
-            x, log_det = transform.forward(nn.part(params, str(i)), x, self._for(transform, context))
-            log_prob = log_prob - log_det
-        return x, log_prob
+        z, log_prob = self.base.draw_with_log_prob(
+            nn.part(params, "base"), noise, shape, context if self.base.context else None
+        )
+        x, log_det = self.transform.forward(params, z, context)
+        return x, log_prob - log_det
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
     ) -> ops.Array:
         return self.draw_with_log_prob(params, noise, shape, context)[0]
 
-    def _for(self, part: Learnable | Transform, context: ops.Array | None) -> ops.Array | None:
-        return context if part.context else None
-
     def __repr__(self) -> str:
         return tree("Flow", [self.base, *self.transforms])
-
-
-def tree(name: str, parts: Sequence[object]) -> str:
-    """A name, and its parts on lines of their own."""
-    lines = [line for part in parts for line in f"{part!r},".splitlines()]
-    return "\n".join([f"{name}(", *(f"  {line}" for line in lines), ")"])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ppgen import nn, ops
-from ppgen.distributions.learnable import Parameters
+from ppgen.distributions.learnable import Parameters, Support
 
 
 class Transform:
@@ -14,18 +14,24 @@ class Transform:
     names them. It is immutable: a frozen dataclass is a good start.
 
     Attributes:
+        dim: length of the vectors it acts on; None for events of any shape.
         support: the values that `forward` gives, as in `Learnable`; None where those are the values it was given.
         context: size of the context it needs, 0 for none.
         reparameterised: False where no gradient flows through `forward`.
     """
 
-    support: str | None = None
+    dim: int | None = None
+    support: Support | None = None
     context: int = 0
     reparameterised: bool = True
 
     def specs(self) -> dict[str, nn.Spec]:
         """The parameters by path."""
         return {}
+
+    def image(self, support: Support) -> Support:
+        """The support of f(x) where x has the given one; "real" where the exact set has no name."""
+        return self.support or support
 
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
@@ -45,6 +51,14 @@ class Inverse(Transform):
     """A transform run backwards: its `forward` is the other's `inverse`."""
 
     transform: Transform
+
+    @property
+    def dim(self) -> int | None:
+        return self.transform.dim
+
+    @property
+    def support(self) -> Support | None:
+        return self.transform.support and "real"
 
     @property
     def context(self) -> int:

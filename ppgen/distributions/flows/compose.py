@@ -1,0 +1,90 @@
+"""Transforms one after another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+from ppgen import nn, ops
+from ppgen.distributions.flows.transform import Transform
+from ppgen.distributions.learnable import Parameters, Support
+
+
+@dataclass(frozen=True, repr=False)
+class Compose(Transform):
+    """f_n(... f_1(x)); the parameters of f_k are named `k-1.path`.
+
+    Args:
+        transforms: f_1 to f_n; the first acts on x.
+
+    Example:
+        >>> from ppgen.distributions import flows
+        >>> flows.Compose((flows.LU(2), flows.Sigmoid()))
+        Compose(
+          LU(dim=2),
+          Sigmoid(rank=1),
+        )
+    """
+
+    transforms: tuple[Transform, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transforms", tuple(self.transforms))
+        if not self.transforms:
+            raise ValueError("expected at least one transform; got none.")
+        _ = self.dim, self.context  # check that the parts agree
+
+    @property
+    def dim(self) -> int | None:
+        return common("length of events", [part.dim for part in self.transforms if part.dim])
+
+    @property
+    def support(self) -> Support | None:
+        return next((part.support for part in reversed(self.transforms) if part.support), None)
+
+    def image(self, support: Support) -> Support:
+        return reduce(lambda before, transform: transform.image(before), self.transforms, support)
+
+    @property
+    def context(self) -> int:
+        return common("size of contexts", [part.context for part in self.transforms if part.context]) or 0
+
+    @property
+    def reparameterised(self) -> bool:
+        return all(part.reparameterised for part in self.transforms)
+
+    def specs(self) -> dict[str, nn.Spec]:
+        return nn.gather(**{str(i): transform for i, transform in enumerate(self.transforms)})
+
+    def forward(
+        self, params: Parameters, x: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        total = 0.0
+        for i, transform in enumerate(self.transforms):
+            x, log_det = transform.forward(nn.part(params, str(i)), x, context if transform.context else None)
+            total = total + log_det
+        return x, total
+
+    def inverse(
+        self, params: Parameters, y: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        total = 0.0
+        for i, transform in reversed(list(enumerate(self.transforms))):
+            y, log_det = transform.inverse(nn.part(params, str(i)), y, context if transform.context else None)
+            total = total + log_det
+        return y, total
+
+    def __repr__(self) -> str:
+        return tree("Compose", self.transforms)
+
+
+def common(what: str, sizes: Sequence[int]) -> int | None:
+    """The one size that all parts have; None where there are no sizes."""
+    if len(set(sizes)) > 1:
+        raise ValueError(f"expected transforms with one {what}; got {sorted(set(sizes))}.")
+    return next(iter(sizes), None)
+
+
+def tree(name: str, parts: Sequence[object]) -> str:
+    """A name, and its parts on lines of their own."""
+    lines = [line for part in parts for line in f"{part!r},".splitlines()]
+    return "\n".join([f"{name}(", *(f"  {line}" for line in lines), ")"])

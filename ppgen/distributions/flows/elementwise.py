@@ -1,0 +1,207 @@
+"""Maps of each number by itself."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ppgen import nn, ops
+from ppgen.distributions.flows.lu import check_dim
+from ppgen.distributions.flows.transform import Transform
+from ppgen.distributions.learnable import Parameters, Support
+
+
+@dataclass(frozen=True)
+class ActNorm(Transform):
+    r"""y = x e^s + shift, learned for each dimension (Kingma & Dhariwal, 2018); it starts at the identity.
+
+    Args:
+        dim: number of dimensions D.
+    """
+
+    dim: int
+    support = "real"
+
+    def __post_init__(self) -> None:
+        check_dim(self, self.dim)
+
+    def specs(self) -> dict[str, nn.Spec]:
+        return {"log_scale": nn.Spec((self.dim,)), "shift": nn.Spec((self.dim,))}
+
+    def forward(
+        self, params: Parameters, x: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        y = x * ops.exp(params["log_scale"]) + params["shift"]
+        return y, ops.broadcast_to(ops.sum(params["log_scale"]), x.shape[:-1])
+
+    def inverse(
+        self, params: Parameters, y: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        x = (y - params["shift"]) * ops.exp(-params["log_scale"])
+        return x, ops.broadcast_to(-ops.sum(params["log_scale"]), y.shape[:-1])
+
+
+@dataclass(frozen=True)
+class Elementwise(Transform):
+    """An increasing map without parameters; a subclass writes `map` and `unmap`.
+
+    Args:
+        rank: number of event axes: 1 for vectors, 3 for images.
+    """
+
+    rank: int = 1
+
+    def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
+        """Y = f(x) and log f'(x), elementwise."""
+        raise NotImplementedError
+
+    def unmap(self, y: ops.Array) -> tuple[ops.Array, ops.Array]:
+        """X with f(x) = y and log f'(x), elementwise, for y in the support."""
+        raise NotImplementedError
+
+    def inside(self, y: ops.Array) -> ops.Array:
+        """Where y is in the support."""
+        raise NotImplementedError
+
+    def forward(
+        self, params: Parameters, x: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        y, log_slope = self.map(x)
+        return y, ops.sum(log_slope, _events(self.rank))
+
+    def inverse(
+        self, params: Parameters, y: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        inside = self.inside(y)
+        x, log_slope = self.unmap(ops.where(inside, y, 0.5))  # 0.5 is in every support
+        return x, ops.sum(ops.where(inside, -log_slope, -math.inf), _events(self.rank))
+
+
+@dataclass(frozen=True)
+class Exp(Elementwise):
+    """Y = e^x, positive. Outside of its support a flow's log density is minus infinity, here as for the others below."""
+
+    support = "positive"
+
+    def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
+        return ops.exp(x), x
+
+    def unmap(self, y: ops.Array) -> tuple[ops.Array, ops.Array]:
+        return ops.log(y), ops.log(y)
+
+    def inside(self, y: ops.Array) -> ops.Array:
+        return y > 0
+
+
+@dataclass(frozen=True)
+class Softplus(Elementwise):
+    """Y = log(1 + e^x), positive; it grows like x where `Exp` grows like e^x."""
+
+    support = "positive"
+
+    def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
+        return ops.softplus(x), -ops.softplus(-x)
+
+    def unmap(self, y: ops.Array) -> tuple[ops.Array, ops.Array]:
+        log_slope = ops.log(-ops.expm1(-y))
+        return y + log_slope, log_slope
+
+    def inside(self, y: ops.Array) -> ops.Array:
+        return y > 0
+
+
+@dataclass(frozen=True)
+class Sigmoid(Elementwise):
+    """Y = 1 / (1 + e^-x), in (0, 1); its `Inverse` is the logit."""
+
+    support = "unit_interval"
+
+    def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
+        return ops.sigmoid(x), -ops.softplus(x) - ops.softplus(-x)
+
+    def unmap(self, y: ops.Array) -> tuple[ops.Array, ops.Array]:
+        return ops.log(y) - ops.log1p(-y), ops.log(y) + ops.log1p(-y)
+
+    def inside(self, y: ops.Array) -> ops.Array:
+        return (y > 0) & (y < 1)
+
+
+@dataclass(frozen=True)
+class Tanh(Elementwise):
+    """Y = tanh x, in (-1, 1)."""
+
+    support = (-1.0, 1.0)
+
+    def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
+        return ops.tanh(x), 2 * (math.log(2) - x - ops.softplus(-2 * x))
+
+    def unmap(self, y: ops.Array) -> tuple[ops.Array, ops.Array]:
+        return 0.5 * (ops.log1p(y) - ops.log1p(-y)), ops.log1p(y) + ops.log1p(-y)
+
+    def inside(self, y: ops.Array) -> ops.Array:
+        return (y > -1) & (y < 1)
+
+
+@dataclass(frozen=True)
+class AffineConstant(Transform):
+    """Y = loc + scale x with fixed numbers: to set an interval, or to undo the standardisation of columns.
+
+    Args:
+        loc: a number, or one for each entry of the last axis.
+        scale: likewise, none of them 0.
+        rank: number of event axes: 1 for vectors, 3 for images.
+
+    Example:
+        >>> from ppgen.distributions import StandardUniform, Flow, flows
+        >>> Flow(StandardUniform(2), (flows.AffineConstant(-1.0, 2.0),)).support
+        (-1.0, 1.0)
+    """
+
+    loc: float | tuple[float, ...] = 0.0
+    scale: float | tuple[float, ...] = 1.0
+    rank: int = 1
+    support = "real"
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.loc).all() and np.isfinite(self.scale).all() and np.all(self.scale)):
+            raise ValueError(f"expected a finite loc and a finite scale that is not 0; got {self!r}.")
+
+    @property
+    def dim(self) -> int | None:
+        return self._columns if self.rank == 1 else None
+
+    def image(self, support: Support) -> Support:
+        if self._columns is not None:  # an interval for each column has no name
+            return "real"
+        if support == "positive" and self.loc == 0 and self.scale > 0:
+            return "positive"
+        interval = (0.0, 1.0) if support == "unit_interval" else support
+        if not isinstance(interval, tuple):
+            return "real"
+        return tuple(sorted(float(self.loc + self.scale * end) for end in interval))
+
+    def forward(
+        self, params: Parameters, x: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        loc, scale, log_slope = self._numbers(x)
+        return loc + scale * x, ops.sum(ops.broadcast_to(log_slope, x.shape), _events(self.rank))
+
+    def inverse(
+        self, params: Parameters, y: ops.Array, context: ops.Array | None = None
+    ) -> tuple[ops.Array, ops.Array]:
+        loc, scale, log_slope = self._numbers(y)
+        return (y - loc) / scale, ops.sum(ops.broadcast_to(-log_slope, y.shape), _events(self.rank))
+
+    @property
+    def _columns(self) -> int | None:
+        """For how many columns there are numbers; None where there is one number for all."""
+        return next((len(number) for number in (self.loc, self.scale) if isinstance(number, tuple)), None)
+
+    def _numbers(self, like: ops.Array) -> tuple[ops.Array, ops.Array, ops.Array]:
+        """The location, the scale and the log of its size."""
+        numbers = np.array(self.loc), np.array(self.scale), np.log(np.abs(self.scale))
+        return tuple(ops.as_type_of(number, like) for number in numbers)
+
+
+def _events(rank: int) -> tuple[int, ...]:
+    return tuple(range(-rank, 0))

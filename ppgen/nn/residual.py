@@ -1,0 +1,82 @@
+"""A perceptron with residual blocks: the conditioner of coupling flows."""
+
+import math
+from dataclasses import dataclass
+
+from ppgen import ops
+from ppgen.nn.mlp import ACTIVATIONS, RECTIFIERS
+from ppgen.nn.spec import Spec
+
+
+@dataclass(frozen=True)
+class ResidualMLP:
+    """Pre-activation residual blocks (He et al., 2016) between two linear layers; the outputs start at zero.
+
+        h = x W + c V + b;    h = h + f(f(h) A + a) B + b'  for each block;    out = f(h) C + d
+
+    with f the activation and c the context. A is [width, inner] and B is [inner, width]: `hidden` lists the inner size
+    of each block, and the first of them is the width of h.
+
+    Args:
+        inputs: size of the last axis of x.
+        hidden: inner size of each residual block.
+        outputs: size of the last axis of the result.
+        context: size of the context, which joins x in the first layer; 0 for none.
+        activation: see `ppgen.nn.MLP`.
+
+    Example:
+        >>> import numpy as np
+        >>> from ppgen import nn
+        >>> net = nn.ResidualMLP(3, (16, 16), 2)
+        >>> rng = np.random.default_rng(0)
+        >>> params = {path: spec.draw(rng) for path, spec in net.specs().items()}
+        >>> net.apply(params, np.ones((5, 3), np.float32)).shape
+        (5, 2)
+    """
+
+    inputs: int
+    hidden: tuple[int, ...]
+    outputs: int
+    context: int = 0
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        sizes = (self.inputs, *self.hidden, self.outputs)
+        if not (self.hidden and all(isinstance(n, int) and n > 0 for n in sizes)):
+            raise ValueError(
+                "expected ResidualMLP(inputs, (hidden, ...), outputs) with positive integers and at least one block; "
+                f"got {self!r}."
+            )
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"expected an activation, one of {sorted(ACTIVATIONS)}; got {self.activation!r}.")
+
+    def specs(self) -> dict[str, Spec]:
+        """The parameters by path."""
+        gain = 6.0 if self.activation in RECTIFIERS else 3.0  # a uniform in [-b, b] has variance b^2 / 3
+        width, fan_in = self.hidden[0], self.inputs + self.context
+        specs = {"in.weight": Spec((self.inputs, width), math.sqrt(3.0 / fan_in)), "in.bias": Spec((width,))}
+        if self.context:
+            specs["context.weight"] = Spec((self.context, width), math.sqrt(3.0 / fan_in))
+        for i, inner in enumerate(self.hidden):
+            specs[f"{i}.weight"] = Spec((width, inner), math.sqrt(gain / width))
+            specs[f"{i}.bias"] = Spec((inner,))
+            # the blocks together add as much variance as came in
+            specs[f"{i}.back.weight"] = Spec((inner, width), math.sqrt(gain / inner / len(self.hidden)))
+            specs[f"{i}.back.bias"] = Spec((width,))
+        specs["out.weight"] = Spec((width, self.outputs))
+        specs["out.bias"] = Spec((self.outputs,))
+        return specs
+
+    def apply(self, params: dict[str, ops.Array], x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+        """The outputs for `x` [..., inputs] and `context` [..., context], whose leading axes broadcast."""
+
+        def layer(name: str, h: ops.Array) -> ops.Array:
+            return ops.linear(h, params[f"{name}.weight"], params[f"{name}.bias"])
+
+        f = ACTIVATIONS[self.activation]
+        h = layer("in", x)
+        if self.context:
+            h = h + context @ params["context.weight"]
+        for i in range(len(self.hidden)):
+            h = h + layer(f"{i}.back", f(layer(f"{i}", f(h))))
+        return layer("out", f(h))
