@@ -1,6 +1,7 @@
 """The distribution of the rows at hand."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,8 +52,8 @@ class Empirical(Learnable):
         x = ops.as_float(x)
         check_event(self, x)
         rank = len(self.event_shape)
-        rows = x.reshape(*x.shape[: x.ndim - rank], 1, -1)
-        differs = ops.as_type_of(rows != ops.as_type_of(self.atoms.reshape(len(self.atoms), -1), x), x)
+        rows = x.reshape(*x.shape[: x.ndim - rank], 1, math.prod(self.event_shape))
+        differs = ops.as_type_of(rows != ops.as_type_of(self.atoms.copy().reshape(len(self.atoms), -1), x), x)
         count = ops.sum(ops.as_type_of(ops.sum(differs, -1) == 0, x), -1)
         return ops.log(count / len(self.atoms))
 
@@ -60,8 +61,8 @@ class Empirical(Learnable):
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
     ) -> ops.Array:
         u = noise.uniform(shape)
-        index = ops.clip(ops.asarray(u * len(self.atoms), "int32"), 0, len(self.atoms) - 1)
-        return ops.as_type_of(self.atoms, u)[index]
+        index = ops.clip(ops.as_integer(u * len(self.atoms)), 0, len(self.atoms) - 1)
+        return ops.as_type_of(self.atoms.copy(), u)[index]
 
     def mean(self, params: Parameters, context: ops.Array | None = None) -> ops.Array:
         return ops.as_type_of(self.atoms.mean(0), ops.zeros(()))
