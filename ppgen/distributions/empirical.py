@@ -2,13 +2,14 @@
 
 import hashlib
 import math
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from ppgen import ops
-from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, check_event
+from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -49,7 +50,7 @@ class Empirical(Learnable):
         return self.atoms.shape[1:]
 
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
-        x = ops.as_float(x)
+        x = as_float(x, params)
         check_event(self, x)
         rank = len(self.event_shape)
         rows = x.reshape(*x.shape[: x.ndim - rank], 1, math.prod(self.event_shape))
@@ -62,7 +63,8 @@ class Empirical(Learnable):
     ) -> ops.Array:
         u = noise.uniform(shape)
         index = ops.clip(ops.as_integer(u * len(self.atoms)), 0, len(self.atoms) - 1)
-        return ops.as_type_of(self.atoms.copy(), u)[index]
+        x = ops.as_type_of(self.atoms.copy(), u)[index]
+        return ops.as_integer(x) if isinstance(self.support, int) else x
 
     def mean(self, params: Parameters, context: ops.Array | None = None) -> ops.Array:
         return ops.as_type_of(self.atoms.mean(0), ops.zeros(()))
