@@ -1,18 +1,34 @@
 """Learnable distributions: a network's worth of parameters at any sample site."""
 
 from ppgen.distributions import autoregressive, flows
-from ppgen.distributions.autoregressive import MADE, Recurrent
+from ppgen.distributions.autoregressive import FVSBN, MADE, NADE, RNADE, MarkovChain, Recurrent
 from ppgen.distributions.bases import StandardNormal, StandardUniform
 from ppgen.distributions.empirical import Empirical
-from ppgen.distributions.flows import Flow
+from ppgen.distributions.flows import IAF, MAF, NICE, NSF, Flow, Glow, RealNVP
+from ppgen.distributions.hidden_markov import HiddenMarkov
 from ppgen.distributions.learnable import Learnable
+from ppgen.distributions.mixtures import GaussianMixture, InfiniteMixture, Mixture
 from ppgen.language import dist
 
 __all__ = [
+    "FVSBN",
+    "IAF",
     "MADE",
+    "MAF",
+    "NADE",
+    "NICE",
+    "NSF",
+    "RNADE",
     "Empirical",
     "Flow",
+    "GaussianMixture",
+    "Glow",
+    "HiddenMarkov",
+    "InfiniteMixture",
     "Learnable",
+    "MarkovChain",
+    "Mixture",
+    "RealNVP",
     "Recurrent",
     "StandardNormal",
     "StandardUniform",

@@ -2,7 +2,10 @@
 
 from ppgen.distributions.autoregressive import conditionals
 from ppgen.distributions.autoregressive.contract import Autoregressive
+from ppgen.distributions.autoregressive.fvsbn import FVSBN
 from ppgen.distributions.autoregressive.made import MADE
+from ppgen.distributions.autoregressive.markov import MarkovChain
+from ppgen.distributions.autoregressive.nade import NADE, RNADE
 from ppgen.distributions.autoregressive.recurrent import Recurrent
 
-__all__ = ["MADE", "Autoregressive", "Recurrent", "conditionals"]
+__all__ = ["FVSBN", "MADE", "NADE", "RNADE", "Autoregressive", "MarkovChain", "Recurrent", "conditionals"]

@@ -89,20 +89,141 @@ class Categorical(Conditional):
 
 @dataclass(frozen=True)
 class Gaussian(Conditional):
-    """A normal with parameters loc and log scale."""
+    """A normal with parameters loc and log scale, the latter kept in (-bound, bound) by bound * tanh(. / bound).
 
+    Without a bound a large value makes the next scale larger still, and draws of many dimensions overflow.
+    """
+
+    bound: float = 5.0
     outputs = 2
     reparameterised = True
 
     def log_prob(self, theta: ops.Array, x: ops.Array) -> ops.Array:
-        loc, log_scale = theta[..., 0], theta[..., 1]
-        return -0.5 * ops.square((x - loc) * ops.exp(-log_scale)) - log_scale - 0.5 * math.log(2 * math.pi)
+        log_scale = self._log_scale(theta)
+        return -0.5 * ops.square((x - theta[..., 0]) * ops.exp(-log_scale)) - log_scale - 0.5 * math.log(2 * math.pi)
 
     def noise(self, noise: Noise, shape: tuple[int, ...]) -> ops.Array:
         return noise.normal((*shape, 1))
 
     def draw(self, theta: ops.Array, noise: ops.Array) -> ops.Array:
-        return theta[..., 0] + ops.exp(theta[..., 1]) * noise[..., 0]
+        return theta[..., 0] + ops.exp(self._log_scale(theta)) * noise[..., 0]
+
+    def _log_scale(self, theta: ops.Array) -> ops.Array:
+        return self.bound * ops.tanh(theta[..., 1] / self.bound)
+
+
+@dataclass(frozen=True)
+class _Mixture(Conditional):
+    """sum_k pi_k p((x - loc_k) / scale_k) / scale_k, with parameters the logits of pi, locs and log scales."""
+
+    components: int
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.components, int) and self.components >= 1):
+            raise ValueError(f"{type(self).__name__}: expected at least 1 component; got {self.components!r}.")
+
+    @property
+    def outputs(self) -> int:
+        return 3 * self.components
+
+    def log_prob(self, theta: ops.Array, x: ops.Array) -> ops.Array:
+        logits, loc, log_scale = self._parts(theta)
+        return ops.logsumexp(ops.log_softmax(logits) + self._log_prob(x[..., None], loc, log_scale))
+
+    def draw(self, theta: ops.Array, noise: ops.Array) -> ops.Array:
+        logits, loc, log_scale = self._parts(theta)
+        chosen = ops.as_integer(choose(logits, noise[..., 0]))[..., None]
+        loc, log_scale = (ops.take_along(part, chosen)[..., 0] for part in (loc, log_scale))
+        return loc + ops.exp(log_scale) * self._standard(noise[..., 1])
+
+    def _parts(self, theta: ops.Array) -> tuple[ops.Array, ops.Array, ops.Array]:
+        """Logits, locs and log scales, [..., components] each."""
+        return ops.split(theta, (self.components,) * 3)
+
+    def _log_prob(self, x: ops.Array, loc: ops.Array, log_scale: ops.Array) -> ops.Array:
+        """The log density of one component."""
+        raise NotImplementedError
+
+    def _standard(self, noise: ops.Array) -> ops.Array:
+        """A value at loc 0 and scale 1 from its noise."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class MixtureOfGaussians(_Mixture):
+    """A mixture of normals: of each component a logit, a loc and a log scale."""
+
+    def noise(self, noise: Noise, shape: tuple[int, ...]) -> ops.Array:
+        return ops.concatenate([noise.uniform((*shape, 1)), noise.normal((*shape, 1))])
+
+    def _log_prob(self, x: ops.Array, loc: ops.Array, log_scale: ops.Array) -> ops.Array:
+        return -0.5 * ops.square((x - loc) * ops.exp(-log_scale)) - log_scale - 0.5 * math.log(2 * math.pi)
+
+    def _standard(self, noise: ops.Array) -> ops.Array:
+        return noise
+
+
+@dataclass(frozen=True)
+class MixtureOfLogistics(_Mixture):
+    """A mixture of logistics, whose distribution function is sigmoid((x - loc) / scale)."""
+
+    def noise(self, noise: Noise, shape: tuple[int, ...]) -> ops.Array:
+        return noise.uniform((*shape, 2))
+
+    def _log_prob(self, x: ops.Array, loc: ops.Array, log_scale: ops.Array) -> ops.Array:
+        z = (x - loc) * ops.exp(-log_scale)
+        return -z - 2 * ops.softplus(-z) - log_scale
+
+    def _standard(self, noise: ops.Array) -> ops.Array:
+        u = ops.clip(noise, 2.0**-24, 1 - 2.0**-24)
+        return ops.log(u) - ops.log1p(-u)
+
+
+@dataclass(frozen=True)
+class DiscretisedLogistics(MixtureOfLogistics):
+    r"""Integers 0 to `levels` - 1: a mixture of logistics on [-1, 1], rounded (Salimans et al., 2017: PixelCNN++).
+
+    .. math:: P(x) = \sum_k \pi_k \{\sigma((\hat x + h - \mu_k) / s_k) - \sigma((\hat x - h - \mu_k) / s_k)\}
+
+    Level x stands at :math:`\hat x = 2x / (levels - 1) - 1`, in the middle of a bin of half-width h; the first bin and
+    the last reach to infinity, so that probabilities sum to one. Scales are kept from far below a bin to far above all.
+    """
+
+    levels: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (isinstance(self.levels, int) and self.levels >= 2):
+            raise ValueError(f"DiscretisedLogistics: expected at least 2 levels; got {self.levels!r}.")
+
+    @property
+    def support(self) -> int:
+        return self.levels
+
+    def draw(self, theta: ops.Array, noise: ops.Array) -> ops.Array:
+        x = super().draw(theta, noise)
+        return ops.clip(ops.floor((x + 1) * (0.5 * (self.levels - 1)) + 0.5), 0, self.levels - 1)
+
+    def encode(self, x: ops.Array) -> ops.Array:
+        return self._centre(x)[..., None]
+
+    def _centre(self, x: ops.Array) -> ops.Array:
+        return x * (2 / (self.levels - 1)) - 1
+
+    def _parts(self, theta: ops.Array) -> tuple[ops.Array, ops.Array, ops.Array]:
+        logits, loc, log_scale = super()._parts(theta)
+        return logits, loc, ops.clip(log_scale, -math.log(self.levels - 1) - 1.5, 7.0)
+
+    def _log_prob(self, x: ops.Array, loc: ops.Array, log_scale: ops.Array) -> ops.Array:
+        """log(sigmoid(b) - sigmoid(a)) = log sigmoid(b) + log sigmoid(-a) + log(1 - e^(a - b)), b and a a bin's ends."""
+        half, per_scale = 1 / (self.levels - 1), ops.exp(-log_scale)
+        distance = self._centre(x) - loc
+        below_end = -ops.softplus(-(distance + half) * per_scale)
+        above_start = -ops.softplus((distance - half) * per_scale)
+        width = ops.log(-ops.expm1(-2 * half * per_scale))
+        return ops.where(
+            x <= 0, below_end, ops.where(x >= self.levels - 1, above_start, below_end + above_start + width)
+        )
 
 
 def choose(logits: ops.Array, u: ops.Array) -> ops.Array:
