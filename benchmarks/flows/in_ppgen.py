@@ -1,0 +1,54 @@
+"""The flows of ppgen, on its NumPyro backend."""
+
+from dataclasses import replace
+from functools import cache
+
+import jax.numpy as jnp
+import numpy as np
+
+import ppgen
+from benchmarks.flows.task import BINS, BOUND, CLIP, HIDDEN, RNADE_UNITS, TRANSFORMS, Task
+from ppgen.distributions import RNADE, Learnable, flows
+
+
+def start(task: Task, train: np.ndarray):
+    trainer = trainer_of(replace(task, seed=0), train.shape)
+    state = trainer.init({"x": train[:7]}, task.seed)
+    data = trainer.device({"x": train})
+
+    def advance(index: np.ndarray) -> None:
+        nonlocal state
+        state, _, good = trainer.run(state, data, index)
+        if good < len(index):
+            raise FloatingPointError(f"the loss stopped being finite at step {int(state.step)} of {task}")
+
+    def log_prob(rows: np.ndarray) -> np.ndarray:
+        return ppgen.evaluation.evaluate(trainer, state.parameters, {"x": rows}).per_row
+
+    return advance, log_prob, sum(np.size(value) for value in state.parameters.values())
+
+
+@cache  # of what is compiled, for all seeds
+def trainer_of(task: Task, shape: tuple[int, int]) -> ppgen.Trainer:
+    rows, columns = shape
+    net = net_of(task.flow, columns)
+
+    def model(rows: int) -> None:
+        p = ppgen.module("p", net)
+        with ppgen.plate("data", rows):
+            ppgen.sample("x", p())
+
+    optimizer = ppgen.Adam(lambda step: task.learning_rate(step, jnp.cos), clip=CLIP)
+    return ppgen.Trainer(model, algorithm=ppgen.MaximumLikelihood(), optimizer=optimizer, size=rows)
+
+
+def net_of(flow: str, columns: int) -> Learnable:
+    size = columns, TRANSFORMS
+    block = HIDDEN[:1]  # couplings: one residual block has two layers
+    return {
+        "MAF": lambda: flows.MAF(*size, HIDDEN),
+        "NSF": lambda: flows.NSF(*size, HIDDEN, bins=BINS, bound=BOUND, autoregressive=True),
+        "NSF, couplings": lambda: flows.NSF(*size, block, bins=BINS, bound=BOUND),
+        "RealNVP": lambda: flows.RealNVP(*size, block),
+        "RNADE": lambda: RNADE(columns, hidden=RNADE_UNITS),
+    }[flow]()
