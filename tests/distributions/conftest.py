@@ -30,7 +30,7 @@ class Replay:
         return self.backend.array(self.rng.standard_normal(shape, self.dtype))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """An entry of a registry under a backend, at parameters away from their start: zeros and ones would hide mistakes.
 
@@ -79,7 +79,10 @@ class Case:
         return self._evaluate(self._inputs(params), draws(self.name), weights)
 
     def draw(self):
-        """Draws [PARTICLES, ROWS, ...] at the shared noise, their log density, and gradients of the draws."""
+        """Draws [PARTICLES, ROWS, ...] at the shared noise, and their log density; on Pyro, gradients of the draws too.
+
+        (On NumPyro they would double the time to compile; programs with the entry as a guide test them there.)
+        """
         shape = (PARTICLES, ROWS, *self.event_shape)
         weights = np.random.default_rng(2).normal(size=shape).astype(np.float32)
         return self._draw(self._inputs(None), weights)
@@ -96,7 +99,7 @@ class Case:
             log_prob = self.entry.apply(params, context).log_prob(x)
             return (log_prob * weights).sum(), {"log_prob": log_prob}
 
-        return self._differentiated(log_prob)
+        return self.differentiated(log_prob)
 
     @functools.cached_property
     def _draw(self):
@@ -107,10 +110,12 @@ class Case:
             alone = self.entry.draw(params, self.noise(), shape, context)
             return (alone * weights).sum(), {"x": x, "log_prob": log_prob, "alone": alone}
 
-        return self._differentiated(draw)
+        return self.differentiated(draw, self.backend.library == "torch" and self.entry.reparameterised)
 
-    def _differentiated(self, fn):
+    def differentiated(self, fn, gradients=True):
         """`fn(inputs, ...) -> loss, found` as a function of NumPy arrays that also gives gradients to the inputs."""
+        if not gradients:
+            return lambda *arrays: self.call(lambda *arrays: fn(*arrays)[1], *arrays)
         traces = []
 
         def active(*arrays):
