@@ -132,7 +132,7 @@ TABLE = {
     "solve_triangular": [((np.tril(SQUARE), SQUARE), np.linalg.solve(np.tril(SQUARE), SQUARE))],
 }
 ELEMENTWISE = [*list(TABLE)[: list(TABLE).index("sum")], "stop_gradient"]
-LOOPS = {"scan", "while_loop", "recompute"}
+LOOPS = {"associative_scan", "scan", "while_loop", "recompute", "settle", "triangular_solution"}
 CREATE = {"asarray", "as_float", "as_type_of", "zeros", "ones", "arange", "eye"}
 CONTEXT = {"active", "activate"}
 PIECES = {"split": [((X, (1, 3)), [X[:, :1], X[:, 1:]]), ((VECTORS, (2, 3), 0), [VECTORS[:2], VECTORS[2:]])]}
@@ -362,6 +362,72 @@ def test_scan_and_while_loop(backend):
     assert isinstance(found, LIBRARY[backend])
     assert (np.asarray(found) >= 10).any()
     assert (np.asarray(found) / 2 < 10).all()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 8])
+def test_associative_scan(length, reverse, backend):
+    """Products of matrices, whose order matters."""
+    matrices = np.random.default_rng(0).normal(size=(length, 2, 3, 3)).astype(np.float32)
+    wanted = [matrices[-1 if reverse else 0]]
+    for matrix in matrices[-2::-1] if reverse else matrices[1:]:
+        wanted.append(matrix @ wanted[-1] if reverse else wanted[-1] @ matrix)
+    found = ops.associative_scan(lambda a, b: a @ b, TENSOR[backend](matrices), reverse)
+    assert isinstance(found, LIBRARY[backend])
+    np.testing.assert_allclose(np.asarray(found), wanted[::-1] if reverse else wanted, rtol=1e-4, atol=1e-4)
+
+
+def lower(w):
+    """Entries of x = tanh(x w) + b depend on earlier ones only, through the upper triangle of w."""
+    return w * ops.as_type_of(np.triu(np.ones((5, 5)), 1), w)
+
+
+def test_settle(backend):
+    """It ends at the fixed point: by tolerance, by the number of turns, and through turns that overflow."""
+    w, b = (TENSOR[backend](RNG.normal(size=shape).astype(np.float32)) for shape in ((5, 5), (3, 5)))
+    x = ops.settle(lambda x: ops.tanh(x @ lower(w)) + b, b * 0, 5)
+    np.testing.assert_allclose(np.asarray(x), np.asarray(ops.tanh(x @ lower(w)) + b), atol=1e-6)
+    one = ops.settle(lambda x: ops.tanh(x @ lower(w)) + b, b * 0, 1)
+    np.testing.assert_allclose(np.asarray(one), np.asarray(b), atol=1e-6)
+    steep = ops.settle(lambda x: x**3 @ lower(w * 0 + 1) + b, b * 0 + 1e20, 5)
+    assert np.isfinite(np.asarray(steep)).all()
+
+
+def test_the_gradient_of_a_triangular_solution(backend):
+    """It is that of the loop that finds the solution, for the parameters of the equation and through other uses."""
+    w, b, ct = (RNG.normal(size=shape).astype(np.float32) for shape in ((5, 5), (3, 5), (3, 5)))
+
+    def by_loop(w, b):
+        x = b * 0
+        for _ in range(5):
+            x = ops.tanh(x @ lower(w)) + b
+        return ops.sum(x**2 * ops.as_type_of(ct, x)) + ops.sum(w * x[0])
+
+    def by_equation(w, b):
+        def g(x):
+            return ops.tanh(x @ lower(w)) + b
+
+        x = ops.triangular_solution(g, lambda: ops.settle(g, b * 0, 5), b * 0, 5)
+        return ops.sum(x**2 * ops.as_type_of(ct, x)) + ops.sum(w * x[0])
+
+    if backend == "numpyro":
+        found, expected = (jax.jit(jax.grad(f, (0, 1)))(w, b) for f in (by_equation, by_loop))
+        several = jax.vmap(jax.grad(by_equation), (0, None))(np.stack([w, 2 * w]), b)
+        np.testing.assert_allclose(several[0], expected[0], rtol=1e-4, atol=1e-4)
+        tangents = (np.ones_like(w), np.ones_like(b))
+        forward = [jax.jvp(f, (w, b), tangents)[1] for f in (by_equation, by_loop)]
+        np.testing.assert_allclose(*forward, rtol=1e-4)
+        twice = [jax.grad(lambda b, f=f: jax.grad(f)(w, b).sum())(b) for f in (by_equation, by_loop)]
+        np.testing.assert_allclose(*twice, rtol=1e-3, atol=1e-3)
+    else:
+        inputs = torch.tensor(w, requires_grad=True), torch.tensor(b, requires_grad=True)
+        found, expected = (torch.autograd.grad(f(*inputs), inputs) for f in (by_equation, by_loop))
+        with pytest.raises(NotImplementedError, match="first derivative"):
+            torch.autograd.grad(by_equation(*inputs), inputs, create_graph=True)
+        with torch.no_grad():
+            assert not by_equation(*inputs).requires_grad
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-4, atol=1e-4)
 
 
 def test_recompute_gives_the_same_gradient(backend):

@@ -67,7 +67,12 @@ from ppgen.ops.dispatch import (
     activate,
     active,
 )
+from ppgen.ops.implicit import (
+    settle,
+    triangular_solution,
+)
 from ppgen.ops.loops import (
+    associative_scan,
     recompute,
     scan,
     while_loop,
@@ -91,6 +96,7 @@ __all__ = [
     "as_integer",
     "as_type_of",
     "asarray",
+    "associative_scan",
     "broadcast_to",
     "clip",
     "concatenate",
@@ -124,6 +130,7 @@ __all__ = [
     "recompute",
     "relu",
     "scan",
+    "settle",
     "sigmoid",
     "silu",
     "sin",
@@ -140,6 +147,7 @@ __all__ = [
     "take",
     "take_along",
     "tanh",
+    "triangular_solution",
     "where",
     "while_loop",
     "window",

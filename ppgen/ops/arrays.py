@@ -73,12 +73,13 @@ def gelu(x: Array) -> Array:
     return jax.nn.gelu(x, approximate=False) if torch is None else torch.nn.functional.gelu(asarray(x))
 
 
-def asarray(x: Any, dtype: str | None = None) -> Array:
-    """`x` as an array of the active library; `dtype` by name (`"float32"`, `"int32"`, `"bool"`)."""
-    torch = torch_of(x)
+def asarray(x: Any, dtype: str | None = None, like: Array | None = None) -> Array:
+    """`x` as an array of the active library, or of that of `like`; `dtype` by name ("float32", "int32", "bool")."""
+    torch = torch_of(x, like)
     if torch is None:
         return jnp.asarray(x, dtype)
-    return torch.as_tensor(x, dtype=None if dtype is None else getattr(torch, dtype))
+    dtype = None if dtype is None else getattr(torch, dtype)
+    return torch.as_tensor(x, dtype=dtype, device=getattr(like, "device", None))
 
 
 def zeros(shape: Sequence[int], like: Array | None = None) -> Array:
@@ -94,10 +95,10 @@ def ones(shape: Sequence[int]) -> Array:
     return jnp.ones(shape) if torch is None else torch.ones(tuple(shape))
 
 
-def arange(n: int) -> Array:
-    """The integers 0 to n - 1."""
-    torch = torch_of()
-    return jnp.arange(n) if torch is None else torch.arange(n)
+def arange(n: int, like: Array | None = None) -> Array:
+    """The integers 0 to n - 1, of the library of `like`; by default, of the active one."""
+    torch = torch_of(like)
+    return jnp.arange(n) if torch is None else torch.arange(n, device=getattr(like, "device", None))
 
 
 def eye(n: int) -> Array:

@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 
-from ppgen.ops.arrays import stack
-from ppgen.ops.dispatch import torch_of
+from ppgen.ops.arrays import concatenate, stack
+from ppgen.ops.dispatch import Array, torch_of
 
 
 def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
@@ -24,6 +24,28 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, rever
         carry, y = step(carry, jax.tree.unflatten(tree, row))
         ys.append(y)
     return carry, jax.tree.map(lambda *rows: stack(rows), *(reversed(ys) if reverse else ys))
+
+
+def associative_scan(fn: Callable[[Any, Any], Any], xs: Array, reverse: bool = False) -> Array:
+    """`x_0`, `fn(x_0, x_1)`, `fn(fn(x_0, x_1), x_2)`, ... along the first axis, in log2 of its length steps.
+
+    `fn` is associative and takes many pairs at once, along the first axis. In `reverse` the t-th result is that of
+    `x_t` to the last, in their order.
+    """
+    if torch_of(xs) is None:
+        return jax.lax.associative_scan((lambda a, b: fn(b, a)) if reverse else fn, xs, reverse=reverse)
+    return _prefixes(lambda a, b: fn(b, a), xs.flip(0)).flip(0) if reverse else _prefixes(fn, xs)
+
+
+def _prefixes(fn: Callable[[Any, Any], Any], xs: Array) -> Array:
+    """Join neighbours, solve the half-sized problem for the odd places, and extend it by one for the even ones."""
+    n = len(xs)
+    if n == 1:
+        return xs
+    odd = _prefixes(fn, fn(xs[: n - 1 : 2], xs[1::2]))
+    even = xs[:1] if n == 2 else concatenate([xs[:1], fn(odd[: (n - 1) // 2], xs[2::2])], 0)
+    pairs = stack([even[: len(odd)], odd], 1).reshape(2 * len(odd), *xs.shape[1:])
+    return concatenate([pairs, even[len(odd) :]], 0)
 
 
 def while_loop(condition: Callable[[Any], Any], step: Callable[[Any], Any], carry: Any) -> Any:

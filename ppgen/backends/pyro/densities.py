@@ -1,7 +1,7 @@
 """A learnable distribution with its parameters and context, as a Pyro distribution."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -21,7 +21,7 @@ class Densities:
 class Density(TorchDistribution):
     """Density and draws are the learnable's own; batches and expansion are Pyro's."""
 
-    arg_constraints = {}
+    arg_constraints: ClassVar[dict] = {}
 
     def __init__(self, backend: Any, learnable: Any, params: Any, context: Any, batch_shape: Any) -> None:
         self.backend, self.learnable, self.params, self.context = backend, learnable, params, context

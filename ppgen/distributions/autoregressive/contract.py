@@ -6,12 +6,16 @@ import numpy as np
 
 from ppgen import nn, ops
 from ppgen.distributions.autoregressive.conditionals import Conditional
-from ppgen.distributions.autoregressive.sampling import METHODS
+from ppgen.distributions.autoregressive.sampling import METHODS, generate
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, as_float, check_event
 
 
 class Network(Protocol):
-    """Computes the parameters of all conditionals at once, or of one after another."""
+    """Computes the parameters of all conditionals at once, or of one after another.
+
+    One that can prepare several steps together has three more members: `block`, how many; `enter(params, cache, i)`, what
+    `step` takes for a cache in the steps i to i + block - 1; and `leave(params, cache, inner, i)`, the cache after them.
+    """
 
     permutation: np.ndarray  # the dimensions, in the order in which they are generated
 
@@ -33,9 +37,8 @@ class Autoregressive(Learnable):
 
     A subclass has the fields or properties `net` and `conditional`, and may have `method`: how it draws, "incremental"
     (one dimension a step, each hidden unit computed once), "jacobi" (all dimensions at once until they agree) or "naive"
-    (a full pass for each dimension). The three give the same values from the same noise. No gradient flows through
-    draws by "jacobi". Draws are integers where the support is one of integers, and floats else (bits too); densities
-    take either.
+    (a full pass for each dimension). The three give the same values, and gradients, from the same noise. Draws are
+    integers where the support is one of integers, and floats else (bits too); densities take either.
     """
 
     net: Network
@@ -52,7 +55,7 @@ class Autoregressive(Learnable):
 
     @property
     def reparameterised(self) -> bool:
-        return self.conditional.reparameterised and self.method != "jacobi"
+        return self.conditional.reparameterised
 
     def specs(self) -> dict[str, nn.Spec]:
         return self.net.specs()
@@ -69,21 +72,12 @@ class Autoregressive(Learnable):
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
     ) -> ops.Array:
-        return self._values(self._draw(params, noise, shape, context)[0])
-
-    def draw_with_log_prob(
-        self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
-    ) -> tuple[ops.Array, ops.Array]:
-        x, theta = self._draw(params, noise, shape, context)
-        return self._values(x), ops.sum(self.conditional.log_prob(theta, x), -1)
-
-    def _values(self, x: ops.Array) -> ops.Array:
-        return ops.as_integer(x) if isinstance(self.support, int) else x
-
-    def _draw(self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: Any) -> tuple:
         if self.method not in METHODS:
             raise ValueError(f"expected a method of drawing, one of {tuple(METHODS)}; got {self.method!r}.")
         family = self.conditional
-        tolerance = 1e-6 if family.support == "real" else 0.0
         given = family.noise(noise, (*shape, *self.event_shape))
-        return METHODS[self.method](self.net, params, family.encode, family.draw, given, context, tolerance)
+        x = generate(self.method, self.net, params, family.encode, family.draw, given, context)
+        return self._values(x if self.reparameterised else ops.stop_gradient(x))
+
+    def _values(self, x: ops.Array) -> ops.Array:
+        return ops.as_integer(x) if isinstance(self.support, int) else x

@@ -1,6 +1,6 @@
 """Three ways to generate one dimension after another: they agree.
 
-Each solves x_i = draw(theta_i(x_<i), noise_i) for x, with the noise given, and returns x and all theta.
+Each solves x_i = draw(theta_i(x_<i), noise_i) for x, with the noise given.
 """
 
 from collections.abc import Callable
@@ -10,70 +10,83 @@ import numpy as np
 
 from ppgen import ops
 
-Draw = Callable[[ops.Array, ops.Array], ops.Array]
-"""From parameters [..., outputs] and noise [..., n] of some dimensions to their values [...]."""
+Map = Callable[..., ops.Array]
 
 
-def incremental(
-    net: Any, params: Any, encode: Any, draw: Draw, noise: ops.Array, context: Any, tolerance: float
-) -> tuple[ops.Array, ops.Array]:
-    """One dimension a step, from what earlier steps have computed: about the cost of one pass."""
-    *shape, dim, _ = noise.shape
-    order = net.permutation
-    noise = ops.moveaxis(ops.take(noise, order, -2), -2, 0)
+def generate(method: str, net: Any, params: Any, encode: Map, draw: Map, noise: ops.Array, context: Any) -> ops.Array:
+    """The x [..., D] with x_i = draw(theta_i(x_<i), noise_i), by one of `METHODS`.
+
+    Gradients are those of the equation, whatever the method: they cost a few parallel passes, at most D.
+
+    Args:
+        method: "incremental", "jacobi" or "naive".
+        net: computes theta; a `Network`.
+        params: parameters of the network.
+        encode: from values [...] to what enters the network, [..., inputs].
+        draw: from theta [..., outputs] and noise [..., n] of some dimensions to their values [...].
+        noise: [..., D, n].
+        context: what the network sees beside x, or None.
+    """
+
+    def once(x: ops.Array) -> ops.Array:
+        return draw(net.parameters(params, encode(x), context), noise)
+
+    def solve() -> ops.Array:
+        return METHODS[method](net, params, encode, draw, noise, context)
+
+    return ops.triangular_solution(once, solve, noise[..., 0] * 0, noise.shape[-2])
+
+
+def incremental(net: Any, params: Any, encode: Map, draw: Map, noise: ops.Array, context: Any) -> ops.Array:
+    """One dimension a step, from what earlier steps have computed: about the cost of one pass.
+
+    A network with a `block` prepares so many steps at once.
+    """
+    *shape, dim, size = noise.shape
+    noise = ops.moveaxis(ops.take(noise, net.permutation, -2), -2, 0)
 
     def step(carry: Any, current: Any) -> Any:
         cache, x = carry
         i, noise = current
         cache, theta = net.step(params, cache, encode(x) * (i > 0), i)
         x = draw(theta, noise)
-        return (cache, x), (x, theta)
+        return (cache, x), x
+
+    def steps(carry: Any, current: Any) -> Any:
+        cache, x = carry
+        first = current[0][0]
+        (inner, x), drawn = ops.scan(step, (net.enter(params, cache, first), x), current)
+        return (net.leave(params, cache, inner, first), x), drawn
 
     start = net.init_cache(params, tuple(shape), context), noise[0, ..., 0] * 0
-    _, (x, theta) = ops.scan(step, start, (ops.arange(dim), noise))
-    ranks = np.argsort(order)
-    return ops.take(ops.moveaxis(x, 0, -1), ranks), ops.take(ops.moveaxis(theta, 0, -2), ranks, -2)
+    block = getattr(net, "block", None)
+    if block is None:
+        _, x = ops.scan(step, start, (ops.arange(dim, noise), noise))
+    else:
+        blocks = -(-dim // block)
+        missing = blocks * block - dim  # steps that complete the last block
+        noise = ops.concatenate([noise, noise[:missing]], 0).reshape(blocks, block, *shape, size)
+        _, x = ops.scan(steps, start, (ops.arange(blocks * block, noise).reshape(blocks, block), noise))
+        x = x.reshape(blocks * block, *shape)[:dim]
+    return ops.take(ops.moveaxis(x, 0, -1), np.argsort(net.permutation))
 
 
-def jacobi(
-    net: Any, params: Any, encode: Any, draw: Draw, noise: ops.Array, context: Any, tolerance: float
-) -> tuple[ops.Array, ops.Array]:
-    """All dimensions at once, again and again until nothing changes: at most D passes, often a few (Song et al., 2021).
-
-    Real values count as unchanged within `tolerance`, relative to their size.
-    """
-    dim = noise.shape[-2]
-
-    def unfinished(carry: Any) -> Any:
-        passes, changed, *_ = carry
-        return (passes < dim) & changed
-
-    def step(carry: Any) -> Any:
-        passes, _, x, _ = carry
-        theta = net.parameters(params, encode(x), context)
-        new = draw(theta, noise)
-        new = ops.where(ops.isfinite(new), new, x * 0)  # what is not yet right may overflow, and must not spread
-        changed = ~ops.every(ops.absolute(new - x) <= tolerance * (1 + ops.absolute(new)))
-        return passes + 1, changed, new, theta
-
-    x = noise[..., 0] * 0
-    start = step((ops.arange(1)[0], None, x, None))
-    _, _, x, theta = ops.while_loop(unfinished, step, start)
-    return x, theta
+def jacobi(net: Any, params: Any, encode: Map, draw: Map, noise: ops.Array, context: Any) -> ops.Array:
+    """All dimensions at once, again and again until nothing changes: at most D passes, often a few (Song et al., 2021)."""
+    return ops.settle(
+        lambda x: draw(net.parameters(params, encode(x), context), noise), noise[..., 0] * 0, noise.shape[-2]
+    )
 
 
-def naive(
-    net: Any, params: Any, encode: Any, draw: Draw, noise: ops.Array, context: Any, tolerance: float
-) -> tuple[ops.Array, ops.Array]:
+def naive(net: Any, params: Any, encode: Map, draw: Map, noise: ops.Array, context: Any) -> ops.Array:
     """One pass over all dimensions for each of them: the reference."""
-    ranks = ops.asarray(np.argsort(net.permutation))
+    ranks = ops.asarray(np.argsort(net.permutation), like=noise)
 
     def step(x: Any, i: Any) -> Any:
         theta = net.parameters(params, encode(x), context)
         return ops.where(ranks == i, draw(theta, noise), x), None
 
-    x, _ = ops.scan(step, noise[..., 0] * 0, ops.arange(noise.shape[-2]))
-    return x, net.parameters(params, encode(x), context)
+    return ops.scan(step, noise[..., 0] * 0, ops.arange(noise.shape[-2], noise))[0]
 
 
 METHODS = {"incremental": incremental, "jacobi": jacobi, "naive": naive}
