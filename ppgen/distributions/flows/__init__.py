@@ -6,10 +6,16 @@ from ppgen.distributions.flows.compose import Compose
 from ppgen.distributions.flows.coupling import Coupling
 from ppgen.distributions.flows.elementwise import ActNorm, AffineConstant, Elementwise, Exp, Sigmoid, Softplus, Tanh
 from ppgen.distributions.flows.flow import Flow
+from ppgen.distributions.flows.glow import Glow, ImageRealNVP
+from ppgen.distributions.flows.images import ChannelCoupling, CheckerboardCoupling, Pixelwise
 from ppgen.distributions.flows.lu import LU
+from ppgen.distributions.flows.multiscale import MultiScale
 from ppgen.distributions.flows.permutation import Permutation, Reverse, Shuffle
+from ppgen.distributions.flows.pixels import Logit, dequantise
 from ppgen.distributions.flows.ready import IAF, MAF, NICE, NSF, RealNVP
+from ppgen.distributions.flows.repeat import Repeat
 from ppgen.distributions.flows.spline import RationalQuadraticSpline
+from ppgen.distributions.flows.squeeze import Squeeze
 from ppgen.distributions.flows.transform import Inverse, Transform
 
 __all__ = [
@@ -23,20 +29,30 @@ __all__ = [
     "AffineConstant",
     "AutoregressiveTransform",
     "Bijection",
+    "ChannelCoupling",
+    "CheckerboardCoupling",
     "Compose",
     "Coupling",
     "Elementwise",
     "Exp",
     "Flow",
+    "Glow",
+    "ImageRealNVP",
     "Inverse",
+    "Logit",
+    "MultiScale",
     "Permutation",
+    "Pixelwise",
     "RationalQuadraticSpline",
     "RealNVP",
+    "Repeat",
     "Reverse",
     "Shift",
     "Shuffle",
     "Sigmoid",
     "Softplus",
+    "Squeeze",
     "Tanh",
     "Transform",
+    "dequantise",
 ]

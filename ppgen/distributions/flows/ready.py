@@ -149,8 +149,8 @@ def IAF(
         transforms: number of autoregressive layers, every other one in reverse order.
         hidden: sizes of the hidden layers of their networks, all the same.
         context: size of the context; 0 for none.
-        method: how to compute the density of given values, "incremental", "jacobi" or "naive"; no gradient flows
-            through "jacobi".
+        method: how to compute the density of given values, "incremental", "jacobi" or "naive"; see
+            `AutoregressiveTransform`.
         base: where the flow starts, `StandardNormal(dim)` by default.
 
     Example:

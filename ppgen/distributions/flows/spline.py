@@ -54,7 +54,7 @@ class RationalQuadraticSpline(Bijection):
         at = ops.where(inside, x, 0.0)  # outside nothing is computed that could overflow, not even a gradient
         here = self._bin(left, at)
         left, width, bottom, height, *slopes = (_pick(here, of) for of in (left, width, bottom, height, *slopes))
-        xi = (at - left) / width
+        xi = ops.clip((at - left) / width, 0.0, 1.0)
         share, log_slope = _curve(xi, height / width, *slopes)
         return ops.where(inside, bottom + height * share, x), ops.where(inside, log_slope, 0.0)
 
@@ -64,7 +64,7 @@ class RationalQuadraticSpline(Bijection):
         at = ops.where(inside, y, 0.0)
         here = self._bin(bottom, at)
         left, width, bottom, height, *slopes = (_pick(here, of) for of in (left, width, bottom, height, *slopes))
-        xi = _solve((at - bottom) / height, height / width, *slopes)
+        xi = _solve(ops.clip((at - bottom) / height, 0.0, 1.0), height / width, *slopes)
         _, log_slope = _curve(xi, height / width, *slopes)
         return ops.where(inside, left + width * xi, y), ops.where(inside, -log_slope, 0.0)
 
@@ -86,7 +86,7 @@ class RationalQuadraticSpline(Bijection):
     def _bin(self, starts: ops.Array, x: ops.Array) -> ops.Array:
         """Which bin [..., K] holds x [...]: True at one place."""
         passed = ops.sum(ops.as_type_of(starts[..., 1:] <= x[..., None], x), -1)
-        return ops.arange(self.bins) == passed[..., None]
+        return ops.arange(self.bins, x) == passed[..., None]
 
 
 def _pick(here: ops.Array, values: ops.Array) -> ops.Array:
@@ -104,10 +104,11 @@ def _curve(xi: ops.Array, slope: ops.Array, start: ops.Array, end: ops.Array) ->
 
 
 def _solve(share: ops.Array, slope: ops.Array, start: ops.Array, end: ops.Array) -> ops.Array:
-    """The xi where the curve reaches a share of the height: a root of a quadratic, in the form that does not cancel."""
+    """The xi where the curve reaches a share of the height: a root of a quadratic, in the forms that do not cancel."""
     bend = start + end - 2 * slope
     a, b, c = slope - start + share * bend, start - share * bend, -slope * share
     discriminant = ops.square(b) - 4 * a * c
     positive = discriminant > 0  # rounding may say otherwise, and the root has no gradient at 0
     root = ops.where(positive, ops.sqrt(ops.where(positive, discriminant, 1.0)), 0.0)
-    return 2 * c / (-b - root)
+    q = -(b + ops.where(b >= 0, root, -root)) / 2
+    return ops.clip(ops.where(b >= 0, c, q) / ops.where(b >= 0, q, a), 0.0, 1.0)
