@@ -43,17 +43,23 @@ def demo(
 @app.command(name="list")
 def list_() -> None:
     """List the algorithms, programs, data sets and distributions that ppgen has."""
-    from ppgen import data, inference, language, models
+    from ppgen import data, distributions, inference, language, models
 
     console = Console(markup=False)
     for title, names in {
         "algorithms (ppgen.<name>)": {k: getattr(inference, k) for k in inference.__all__ if k[0].isupper()},
         "programs (ppgen.models.<name>)": {k: getattr(models, k) for k in models.__all__},
+        "learnable distributions (ppgen.distributions.<name>)": language.dist.learnable,
+        "transforms of flows (ppgen.distributions.flows.<name>)": {
+            k: v
+            for k, v in vars(distributions.flows).items()
+            if isinstance(v, type) and issubclass(v, distributions.flows.Transform | distributions.flows.Bijection)
+        },
         "data (ppgen.data.<name>)": {k: getattr(data, k) for k in data.__all__ if k[0].islower()},
     }.items():
         table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)
         for name, thing in names.items():
-            if name not in ("ALGORITHMS", "Algorithm"):
+            if name not in ("ALGORITHMS", "Algorithm", "Transform", "Bijection"):
                 table.add_row(f"  {name}", (thing.__doc__ or "").strip().splitlines()[0])
         console.print(table)
     console.print("distributions (ppgen.dist.<name>)", style="bold")

@@ -36,4 +36,5 @@ __all__ = [
     "flows",
 ]
 
-dist.learnable.update({name: globals()[name] for name in __all__ if name[0].isupper()})  # as ppgen.dist.NSF
+# as ppgen.dist.NSF
+dist.learnable.update({name: globals()[name] for name in __all__ if name[0].isupper() and name != "Learnable"})

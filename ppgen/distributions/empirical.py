@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import math
 from dataclasses import dataclass
 from functools import cached_property
 

@@ -43,7 +43,7 @@ class HiddenMarkov(Learnable):
 
     length: int
     states: int
-    emission: Conditional = Gaussian()  # noqa: RUF009
+    emission: Conditional = Gaussian()
     features: int | None = None
 
     reparameterised = False
@@ -72,7 +72,7 @@ class HiddenMarkov(Learnable):
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         products = ops.associative_scan(multiply, self._factors(params, x))
         total = ops.logsumexp(products[-1][..., 0, :])
-        return ops.where(total > IMPOSSIBLE / 2, total, -math.inf)
+        return ops.where(total < IMPOSSIBLE / 2, -math.inf, total)
 
     def smooth(self, params: Parameters, x: ops.Array) -> ops.Array:
         """What the whole sequence says of each state: p(z_t | x), [..., T, S], for x of positive density."""
@@ -106,11 +106,11 @@ class HiddenMarkov(Learnable):
         def step(code: ops.Array, current: tuple[ops.Array, ops.Array]) -> tuple[ops.Array, ops.Array]:
             i, u = current
             state = choose(ops.where(i == 0, initial, code @ transition), u)
-            code = ops.as_type_of(state[..., None] == ops.arange(self.states), u)
+            code = ops.as_type_of(state[..., None] == ops.arange(self.states, u), u)
             return code, code
 
         start = ops.zeros((*shape, self.states), u)
-        _, codes = ops.scan(step, start, (ops.arange(self.length), u))  # which state, as one-hot codes
+        _, codes = ops.scan(step, start, (ops.arange(self.length, u), u))  # which state, as one-hot codes
         theta = ops.einsum("t...s,sfo->...tfo", codes, params["emission"])
         x = self.emission.draw(theta, self.emission.noise(noise, tuple(theta.shape[:-1])))
         x = x.reshape(*shape, *self.event_shape)
@@ -130,8 +130,11 @@ class HiddenMarkov(Learnable):
         initial, transition = self._chain(params)
         first = ops.broadcast_to(initial, (1, self.states, self.states))
         rest = ops.broadcast_to(transition, (self.length - 1, self.states, self.states))
+        theta = params["emission"]  # [S, features, outputs]
         values = x[..., None, None] if self.features is None else x[..., None, :]  # [..., T, 1, features]
-        log_emission = _possible(ops.sum(self.emission.log_prob(params["emission"], values), -1))
+        shape = (*values.shape[:-2], *theta.shape[:2])
+        theta, values = ops.broadcast_to(theta, (*shape, theta.shape[-1])), ops.broadcast_to(values, shape)
+        log_emission = _possible(ops.sum(self.emission.log_prob(theta, values), -1))
         log_emission = ops.moveaxis(log_emission, -2, 0)[..., None, :]  # [T, ..., 1, S]
         moves = ops.concatenate([first, rest], 0)
         return moves.reshape(self.length, *(1,) * (log_emission.ndim - 3), *moves.shape[1:]) + log_emission

@@ -184,7 +184,7 @@ class GaussianMixture(Learnable):
     ) -> ops.Array:
         logits, loc, log_scale, factor = self._read(params, context)
         chosen = choose(logits, noise.uniform(shape))
-        code = ops.as_type_of(chosen[..., None] == ops.arange(self.components), loc)
+        code = ops.as_type_of(chosen[..., None] == ops.arange(self.components, loc), loc)
         standard = noise.normal((*shape, self.dim))
         loc = ops.einsum("...k,...ki->...i", code, loc)
         if factor is None:

@@ -78,13 +78,13 @@ class Categorical(Conditional):
         return self.classes
 
     def log_prob(self, theta: ops.Array, x: ops.Array) -> ops.Array:
-        return ops.sum(ops.log_softmax(theta) * self.encode(x), -1)
+        return ops.sum(ops.where(self.encode(x) > 0, ops.log_softmax(theta), 0.0), -1)  # a logit may be minus infinity
 
     def draw(self, theta: ops.Array, noise: ops.Array) -> ops.Array:
         return choose(theta, noise[..., 0])
 
     def encode(self, x: ops.Array) -> ops.Array:
-        return ops.as_type_of(x[..., None] == ops.arange(self.classes), x)
+        return ops.as_type_of(x[..., None] == ops.arange(self.classes, x), x)
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ class TransitionTable:
     def _look_up(self, table: ops.Array, histories: ops.Array) -> ops.Array:
         """Rows [..., n, C] of the table at digits [..., n, k]."""
         powers = self.classes ** np.arange(self.order)[::-1]
-        row = ops.sum(ops.as_integer(histories) * ops.asarray(powers.copy()), -1)
+        row = ops.sum(ops.as_integer(histories) * ops.asarray(powers.copy(), like=table), -1)
         if not self.context:
             return table[row]
         shape = np.broadcast_shapes(tuple(table.shape[:-2]), tuple(row.shape[:-1]))

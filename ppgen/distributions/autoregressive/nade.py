@@ -169,7 +169,7 @@ class NADENetwork:
         self, params: Parameters, cache: dict[str, ops.Array], x: ops.Array, i: Any
     ) -> tuple[dict[str, ops.Array], ops.Array]:
         """The i-th outputs [..., outputs] of the order, given the encoded value before it, `x` [..., inputs]."""
-        order = ops.asarray(self.permutation)
+        order = ops.asarray(self.permutation, like=x)
 
         def row(name: str, at: Any) -> ops.Array:
             return ops.window(params[name], at, 1, 0)[0]
