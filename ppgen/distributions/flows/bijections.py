@@ -14,17 +14,17 @@ class Bijection:
     outputs: int
 
     def forward(self, theta: ops.Array, x: ops.Array) -> tuple[ops.Array, ops.Array]:
-        """Y = f(x), log f'(x)."""
+        """The value y = f(x), and log f'(x)."""
         raise NotImplementedError
 
     def inverse(self, theta: ops.Array, y: ops.Array) -> tuple[ops.Array, ops.Array]:
-        """X with f(x) = y, and minus log f'(x)."""
+        """The x with f(x) = y, and minus log f'(x)."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Shift(Bijection):
-    """Y = x + theta (NICE)."""
+    """A shift y = x + theta (NICE)."""
 
     outputs = 1
 
@@ -37,7 +37,7 @@ class Shift(Bijection):
 
 @dataclass(frozen=True)
 class Affine(Bijection):
-    """Y = x e^s + shift, the log-scale s kept in (-bound, bound) by bound * tanh(theta / bound) (RealNVP, MAF)."""
+    """An affine map y = x e^s + shift (RealNVP, MAF); the log-scale s = bound * tanh(theta / bound) is kept in bounds."""
 
     bound: float = 5.0
     outputs = 2

@@ -52,11 +52,11 @@ class Elementwise(Transform):
     rank: int = 1
 
     def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
-        """Y = f(x) and log f'(x), elementwise."""
+        """The value y = f(x) and log f'(x), elementwise."""
         raise NotImplementedError
 
     def unmap(self, y: ops.Array) -> tuple[ops.Array, ops.Array]:
-        """X with f(x) = y and log f'(x), elementwise, for y in the support."""
+        """The x with f(x) = y and log f'(x), elementwise, for y in the support."""
         raise NotImplementedError
 
     def inside(self, y: ops.Array) -> ops.Array:
@@ -79,7 +79,7 @@ class Elementwise(Transform):
 
 @dataclass(frozen=True)
 class Exp(Elementwise):
-    """Y = e^x, positive. Outside of its support a flow's log density is minus infinity, here as for the others below."""
+    """The exponential y = e^x, positive. Outside of its support a flow's log density is minus infinity, as for those below."""
 
     support = "positive"
 
@@ -95,7 +95,7 @@ class Exp(Elementwise):
 
 @dataclass(frozen=True)
 class Softplus(Elementwise):
-    """Y = log(1 + e^x), positive; it grows like x where `Exp` grows like e^x."""
+    """The softplus y = log(1 + e^x), positive; it grows like x where `Exp` grows like e^x."""
 
     support = "positive"
 
@@ -112,7 +112,7 @@ class Softplus(Elementwise):
 
 @dataclass(frozen=True)
 class Sigmoid(Elementwise):
-    """Y = 1 / (1 + e^-x), in (0, 1); its `Inverse` is the logit."""
+    """The logistic function y = 1 / (1 + e^-x), in (0, 1); its `Inverse` is the logit."""
 
     support = "unit_interval"
 
@@ -128,7 +128,7 @@ class Sigmoid(Elementwise):
 
 @dataclass(frozen=True)
 class Tanh(Elementwise):
-    """Y = tanh x, in (-1, 1)."""
+    """The hyperbolic tangent y = tanh x, in (-1, 1)."""
 
     support = (-1.0, 1.0)
 
@@ -144,7 +144,7 @@ class Tanh(Elementwise):
 
 @dataclass(frozen=True)
 class AffineConstant(Transform):
-    """Y = loc + scale x with fixed numbers: to set an interval, or to undo the standardisation of columns.
+    """A fixed linear map y = loc + scale x: to set an interval, or to undo the standardisation of columns.
 
     Args:
         loc: a number, or one for each entry of the last axis.

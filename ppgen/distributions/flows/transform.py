@@ -36,13 +36,13 @@ class Transform:
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
-        """Y = f(x) and log|det df/dx|: from the base to the data. The second has the shape of x without its event axes."""
+        """The value y = f(x) and log|det df/dx|: from the base to the data. The second has the shape of x without its event axes."""
         raise NotImplementedError(f"{type(self).__name__} has no forward.")
 
     def inverse(
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
-        """X with f(x) = y, and log|det dx/dy|: from the data to the base."""
+        """The x with f(x) = y, and log|det dx/dy|: from the data to the base."""
         raise NotImplementedError(f"{type(self).__name__} has no inverse.")
 
 
