@@ -36,7 +36,7 @@ class Transform:
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
-        """The value y = f(x) and log|det df/dx|: from the base to the data. The second has the shape of x without its event axes."""
+        """The value y = f(x) and log|det df/dx|, of the shape of x without its event axes: from the base to the data."""
         raise NotImplementedError(f"{type(self).__name__} has no forward.")
 
     def inverse(
