@@ -165,6 +165,16 @@ def test_draws_know_their_density(name, case, backend):
     close(drawn["log_prob"], again, 5e-4)
 
 
+def test_a_draw_changed_in_place(case):
+    """What a draw knows of its density is forgotten when its numbers change."""
+    on = case("realnvp", "pyro")
+    p = on.entry.apply(on.arrays(on.params))
+    x = p.rsample((3,))
+    torch.testing.assert_close(p.log_prob(x), p.log_prob(x.clone()))
+    x += 1
+    torch.testing.assert_close(p.log_prob(x), p.log_prob(x.clone()))
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_compiled_once(name, case):
     """New parameters do not trace again, and a native distribution enters compiled code as a tree of its arrays."""

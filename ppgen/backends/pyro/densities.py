@@ -25,7 +25,7 @@ class Density(TorchDistribution):
 
     def __init__(self, backend: Any, learnable: Any, params: Any, context: Any, batch_shape: Any) -> None:
         self.backend, self.learnable, self.params, self.context = backend, learnable, params, context
-        self._drawn: tuple[Any, Any] = (None, None)  # the latest draw, and its log density
+        self._drawn: tuple[Any, Any, Any] = (None, None, None)  # the latest draw, its version, its log density
         super().__init__(torch.Size(batch_shape), torch.Size(learnable.event_shape), validate_args=False)
 
     @property
@@ -58,8 +58,8 @@ class Density(TorchDistribution):
         return Density(self.backend, self.learnable, self.params, self.context, batch_shape)
 
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:
-        drawn, log_prob = self._drawn
-        if value is not drawn:
+        drawn, version, log_prob = self._drawn
+        if value is not drawn or value._version != version:  # another value, or one that was changed in place
             with ops.activate(self.backend):
                 log_prob = self.learnable.log_prob(self.params, value, self.context)
         return log_prob.expand(torch.broadcast_shapes(log_prob.shape, self.batch_shape))
@@ -72,10 +72,11 @@ class Density(TorchDistribution):
         if not self.has_rsample:
             raise NotImplementedError(f"draws of {self.learnable!r} carry no gradient; expected sample().")
         with ops.activate(self.backend):
-            self._drawn = self.learnable.draw_with_log_prob(
+            value, log_prob = self.learnable.draw_with_log_prob(
                 self.params, self._noise(), self._shape(sample_shape), self.context
             )
-        return self._drawn[0]
+        self._drawn = value, value._version, log_prob
+        return value
 
     def _shape(self, sample_shape: Any) -> tuple[int, ...]:
         return (*sample_shape, *self.batch_shape)
