@@ -60,8 +60,8 @@ def made(dim: int, options: argparse.Namespace) -> Recipe:
     if options.masks == 1:
         return Recipe(density(net), ppgen.MaximumLikelihood(), (net,))
     rng = np.random.default_rng(options.seed)
-    orders = np.stack([np.arange(dim), *(rng.permutation(dim) for _ in range(options.masks - 1))])
-    nets = (net, *(MADE(dim, hidden=hidden, order=tuple(order.tolist())) for order in orders[1:]))
+    orders = np.stack([rng.permutation(dim) for _ in range(options.masks)])
+    nets = tuple(MADE(dim, hidden=hidden, order=tuple(order.tolist())) for order in orders)
     published = {1: 88.04, 2: 86.64} if options.masks == 32 else {}
     return Recipe(any_order(net, orders), OneOrderAStep(), nets, {"ensemble": published.get(len(hidden))})
 
