@@ -115,6 +115,7 @@ TABLE = {
     "cumsum": [((X,), np.cumsum(X, -1)), ((X, 0), np.cumsum(X, 0))],
     "argmax": [((X,), X.argmax(-1)), ((X, 0), X.argmax(0))],
     "moveaxis": [((VECTORS, 0, -1), np.moveaxis(VECTORS, 0, -1))],
+    "permute": [((X, np.array([2, 0, 3, 1])), X[:, [2, 0, 3, 1]]), ((X, np.array([2, 0, 1]), 0), X[[2, 0, 1]])],
     "take": [((X, [3, 0]), X[:, [3, 0]]), ((X, [2, 1, 1], 0), X[[2, 1, 1]])],
     "take_along": [((X, np.array([[1], [0], [3]])), np.array([[X[0, 1]], [X[1, 0]], [X[2, 3]]]))],
     "window": [((X, 1, 2), X[:, 1:3]), ((X, 3, 2), X[:, 2:]), ((X, 1, 1, 0), X[1:2])],

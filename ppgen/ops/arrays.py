@@ -266,6 +266,26 @@ def take(x: Array, index: np.ndarray, axis: int = -1) -> Array:
     return torch.index_select(x, axis, torch.as_tensor(np.array(index)))
 
 
+def permute(x: Array, order: Array, axis: int = -1) -> Array:
+    """The entries of an axis in another order, a permutation [n] that may be computed."""
+    torch = torch_of(x, order)
+    if torch is None:
+        return jnp.moveaxis(_permute_rows(jnp.moveaxis(x, axis, 0), order), 0, axis)
+    return torch.index_select(asarray(x), axis, order)
+
+
+@jax.custom_vjp
+def _permute_rows(x: Array, order: Array) -> Array:
+    """x[order]. Its gradient, too, picks rows; that of indexing adds them up one by one, several times as slow."""
+    return x[order]
+
+
+_permute_rows.defvjp(
+    lambda x, order: (x[order], order),
+    lambda order, cotangent: (cotangent[jnp.argsort(order)], None),
+)
+
+
 def take_along(x: Array, index: Array, axis: int = -1) -> Array:
     """One entry along `axis` for each entry of `index`, an integer array of as many axes as `x`."""
     torch = torch_of(x)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -147,7 +147,7 @@ class NADENetwork:
             rows["scale"] = params["scale"]
         offset, start = self._offset(params, context), self._start(params, shape, context)
         _, theta = ops.scan(
-            ops.recompute(self._block),
+            ops.recompute(partial(self._block, params)),
             start.reshape(count, self.hidden),
             {name: cut(part) for name, part in rows.items()},
         )
@@ -175,11 +175,11 @@ class NADENetwork:
             return ops.window(params[name], at, 1, 0)[0]
 
         a = cache["a"] + x @ row("in.weight", order[i - 1])
-        h = self._activate(a * row("scale", order[i]) if self.rescaled else a)
+        h = self._last_hidden(params, a * row("scale", order[i]) if self.rescaled else a)
         offset = ops.window(cache["offset"], order[i], 1, -2)[..., 0, :]
         return {**cache, "a": a}, h @ ops.moveaxis(row("out.weight", order[i]), 0, 1) + offset
 
-    def _block(self, a: ops.Array, rows: dict[str, ops.Array]) -> tuple[ops.Array, ops.Array]:
+    def _block(self, params: Parameters, a: ops.Array, rows: dict[str, ops.Array]) -> tuple[ops.Array, ops.Array]:
         """From a [rows, H] before a block of columns to a after it, and the block's outputs [size, rows, outputs]."""
         x, weight = rows["x"], rows["in"].reshape(-1, self.hidden)
         size, count, inputs = x.shape
@@ -188,7 +188,7 @@ class NADENetwork:
         each = a + ((x * before).reshape(size * count, size * inputs) @ weight).reshape(size, count, self.hidden)
         if self.rescaled:
             each = each * rows["scale"][:, None, None]
-        theta = ops.einsum("ibh,ioh->ibo", self._activate(each), rows["out"])
+        theta = ops.einsum("ibh,ioh->ibo", self._last_hidden(params, each), rows["out"])
         return a + x.reshape(count, size * inputs) @ weight, theta
 
     def _start(self, params: Parameters, shape: tuple[int, ...], context: ops.Array | None) -> ops.Array:
@@ -205,5 +205,6 @@ class NADENetwork:
         direct = context @ params["context.direct"]
         return params["out.bias"] + direct.reshape(*direct.shape[:-1], self.dim, self.outputs)
 
-    def _activate(self, a: ops.Array) -> ops.Array:
+    def _last_hidden(self, params: Parameters, a: ops.Array) -> ops.Array:
+        """What the outputs are linear in, from what enters the first hidden layer, [..., H]."""
         return ACTIVATIONS[self.activation](a)

@@ -31,8 +31,9 @@ class OrderEnsemble(Learnable):
 
     Args:
         base: a density in the order of its columns, such as `MADE(784)`.
-        orders: permutations of 0..D-1, the first dimension first; or how many, to be drawn at random.
-        pick: take the number of the order, 0 to M - 1, as the first entry of the context.
+        orders: permutations of 0..D-1, the first dimension first; or how many, to be drawn at random: more of them
+            begin with the same ones.
+        pick: take the number of the order, 0 to M - 1, as the first entry of the context (the nearest, if it is none).
         seed: of orders that are drawn.
 
     Example:
@@ -66,18 +67,17 @@ class OrderEnsemble(Learnable):
     reparameterised = False
 
     def __post_init__(self) -> None:
-        if (
-            not isinstance(self.base, Autoregressive)
-            or (self.base.net.permutation[:-1] > self.base.net.permutation[1:]).any()
-        ):
+        if not (isinstance(self.base, Autoregressive) and getattr(self.base, "order", 0) is None):
             raise ValueError(
-                f"expected a base that is autoregressive in the order of its columns; got {self.base!r}. "
-                "Leave out its order: the ensemble has its own."
+                "expected a density in the order of its columns that can have another, such as MADE, NADE or DeepNADE; "
+                f"got {self.base!r}. Leave out its order: the ensemble has its own."
             )
+        if not isinstance(self.orders, int):
+            object.__setattr__(self, "orders", tuple(tuple(int(i) for i in order) for order in self.orders))
         if not len(self._orders):
             raise ValueError(f"expected at least one order; got {self.orders!r}.")
         for order in self._orders:
-            check_order(tuple(order.tolist()), self.base.event_shape[0])
+            check_order(tuple(order), self.base.event_shape[0])
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -99,18 +99,18 @@ class OrderEnsemble(Learnable):
         check_event(self, x)
         picked, context = self._parted(context)
 
-        @ops.recompute
         def one(params: Parameters, x: ops.Array, order: ops.Array, context: ops.Array | None) -> ops.Array:
-            return self.base.log_prob(reordered(self.base.net, params, order), x[..., order], context)
+            return self.base.log_prob(reordered(self.base.net, params, order), ops.permute(x, order), context)
 
-        orders = ops.asarray(self._orders, like=x)
+        orders = ops.asarray(np.array(self._orders), like=x)
         if self._is_one(picked):
             return one(params, x, orders[picked.reshape(())], context)
-        _, each = ops.scan(lambda carry, order: (carry, one(params, x, order, context)), x[..., 0] * 0, orders)
+        again = ops.recompute(one)  # memory for one order
+        _, each = ops.scan(lambda carry, order: (carry, again(params, x, order, context)), x[..., 0] * 0, orders)
         if picked is None:
             return ops.logmeanexp(each, 0)
         numbers = ops.arange(len(self._orders), x).reshape(-1, *(1,) * (each.ndim - 1))
-        return ops.sum(ops.where(numbers == picked, each, each * 0), 0)
+        return ops.sum(ops.where(numbers == picked, each, 0.0), 0)
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
@@ -122,12 +122,12 @@ class OrderEnsemble(Learnable):
             picked = ops.as_integer(noise.uniform(shape) * count)
 
         def one(order: ops.Array, place: ops.Array) -> ops.Array:
-            x = generate(
-                base.method, base.net, reordered(base.net, params, order), family.encode, family.draw, given, context
-            )
-            return ops.stop_gradient(x[..., place])
+            moved = reordered(base.net, params, order)
+            x = generate(base.method, base.net, moved, family.encode, family.draw, given, context)
+            return ops.stop_gradient(ops.permute(x, place))
 
-        orders, places = (ops.asarray(o, like=given) for o in (self._orders, np.argsort(self._orders, 1)))
+        orders = np.array(self._orders)
+        orders, places = (ops.asarray(o, like=given) for o in (orders, np.argsort(orders, 1)))
         if self._is_one(picked):
             x = one(orders[picked.reshape(())], places[picked.reshape(())])
         else:
@@ -139,18 +139,18 @@ class OrderEnsemble(Learnable):
         return ops.as_integer(x) if isinstance(self.support, int) else x
 
     @cached_property
-    def _orders(self) -> np.ndarray:
-        """[M, D]."""
+    def _orders(self) -> tuple[tuple[int, ...], ...]:
         if not isinstance(self.orders, int):
-            return np.array(self.orders)
+            return self.orders
         rng = np.random.default_rng(self.seed)
-        return np.array([rng.permutation(*self.base.event_shape) for _ in range(self.orders)])
+        return tuple(tuple(rng.permutation(*self.base.event_shape).tolist()) for _ in range(self.orders))
 
     def _parted(self, context: ops.Array | None) -> tuple[ops.Array | None, ops.Array | None]:
         """The numbers of the orders [...], and the context of the base."""
         if not self.pick:
             return None, context
-        return ops.as_integer(context[..., 0]), (context[..., 1:] if self.base.context else None)
+        numbers = ops.clip(ops.as_integer(context[..., 0]), 0, len(self._orders) - 1)
+        return numbers, (context[..., 1:] if self.base.context else None)
 
     def _is_one(self, picked: ops.Array | None) -> bool:
         """Whether one order serves all rows."""
@@ -170,5 +170,5 @@ def reordered(net: Network, params: Parameters, order: ops.Array) -> dict[str, o
         for axis, (size, more) in enumerate(zip(spec.shape, longer[path].shape, strict=True)):
             if each := more - size:
                 index = (order[:, None] * each + ops.arange(each, order)).reshape(-1)
-                moved[path] = ops.moveaxis(ops.moveaxis(moved[path], axis, 0)[index], 0, axis)
+                moved[path] = ops.permute(moved[path], index, axis)
     return moved

@@ -1,0 +1,200 @@
+"""NADE with several hidden layers, one network for all orders of the dimensions."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ppgen import nn, ops
+from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional
+from ppgen.distributions.autoregressive.contract import Autoregressive
+from ppgen.distributions.autoregressive.nade import NADENetwork
+from ppgen.distributions.learnable import Parameters, as_float, check_event
+from ppgen.nn.mlp import ACTIVATIONS, RECTIFIERS
+
+
+@dataclass(frozen=True)
+class DeepNADE(Autoregressive):
+    r"""A perceptron of the dimensions known so far, which predicts any of the others (Uria et al., 2014).
+
+    .. math:: p(x) = \prod_i p(x_{o_i} \mid \theta_{o_i}(m \odot x, m)), \qquad m_j = 1 \text{ for } j \in \{o_1 .. o_{i-1}\}
+
+    The network reads which dimensions are known beside their values, so one set of parameters serves every order o.
+    A pass of its later layers is needed for each dimension: log_prob costs O(D H (H + D)), as a draw does. Memory is
+    that of `NADE`.
+
+    Trained by `MaximumLikelihood` it learns the one order. `AnyOrder` trains it for all of them, at one pass for a
+    minibatch; after that `OrderEnsemble(deep_nade, orders=M)` is the EoNADE.
+
+    Args:
+        dim: number of dimensions D.
+        hidden: sizes of the hidden layers.
+        conditional: what each dimension is.
+        context: size of the context, which enters the first hidden layer and each conditional; 0 for none.
+        order: a permutation of 0..D-1; that of the columns by default.
+        activation: of the hidden layers, see `ppgen.nn.MLP`.
+        method: how to draw, "incremental", "jacobi" or "naive".
+
+    Example:
+        >>> import numpy as np
+        >>> from ppgen.distributions import DeepNADE
+        >>> nade = DeepNADE(3, hidden=(8, 8))
+        >>> p = nade.apply(nade.init(seed=0))
+        >>> bits = np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+        >>> round(float(np.exp(p.log_prob(bits)).sum()), 4)
+        1.0
+    """
+
+    dim: int
+    hidden: tuple[int, ...] = (500, 500)
+    conditional: Conditional = Bernoulli()
+    context: int = 0
+    order: tuple[int, ...] | None = None
+    activation: str = "relu"
+    method: str = "incremental"
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.hidden, tuple) and self.hidden):
+            raise ValueError(f"expected sizes of one or more hidden layers, such as (500, 500); got {self.hidden!r}.")
+        _ = self.net  # checks its arguments
+
+    @cached_property
+    def net(self) -> "DeepNADENetwork":
+        """The network."""
+        first, *later = self.hidden
+        return DeepNADENetwork(
+            self.dim, first, self.conditional.outputs, self.conditional.inputs + 1, self.context, self.order,
+            self.activation, later=tuple(later),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AnyOrder:
+    r"""An estimate of the mean of log p_o(x) over all orders o, at the cost of one pass (Uria et al., 2014). Not a density.
+
+    .. math:: E_o \log p_o(x) = E_{m} \frac{D + 1}{n(m)} \sum_{i: m_i = 0} \log p(x_i \mid m \odot x), \qquad
+        n(m) = \textstyle\sum_i (1 - m_i)
+
+    The dimensions known, m, are those before a split of a random order. A split drawn from 0..D has the same chance for
+    each number of them, as has :math:`m_i = [u_i < u_{D+1}]` of uniform u, which needs no sorting. With nothing hidden
+    the estimate is 0. Its mean is a lower bound of the log-likelihood of an ensemble of all orders.
+
+    The estimate is unbiased as a logarithm only: its exponential is no density, and a bound that weighs particles by it
+    (IWAE) is none. So it stands at no sample site. It enters a program as a `factor`, which each evaluation then points
+    out, beside the uniform numbers; `ELBO` with one particle and a guide that draws the same ones trains it. What was
+    learned is judged as a `DeepNADE`, or as an `OrderEnsemble` of it, which are densities.
+
+    Args:
+        base: the `DeepNADE` to be trained.
+
+    Example:
+        >>> import numpy as np
+        >>> import ppgen
+        >>> from ppgen import dist, factor, module, plate, sample
+        >>> from ppgen.distributions import AnyOrder, DeepNADE, OrderEnsemble
+        >>> nade = DeepNADE(3, hidden=(8, 8))
+        >>> def model(x):
+        ...     log_prob = module("nade", AnyOrder(nade))
+        ...     with plate("data", len(x)):
+        ...         u = sample("u", dist.Uniform(0.0, 1.0).expand([4]).to_event(1))
+        ...         factor("x", log_prob(x, u))
+        >>> def guide(x):
+        ...     with plate("data", len(x)):
+        ...         sample("u", dist.Uniform(0.0, 1.0).expand([4]).to_event(1))
+        >>> x = np.array([[0, 1, 1], [1, 0, 0], [1, 1, 0], [0, 1, 1]], np.float32)
+        >>> fit = ppgen.fit(model, guide, data={"x": x}, algorithm=ppgen.ELBO(), epochs=20, seed=0, progress=False)
+        >>> params = {name.removeprefix("nade."): value for name, value in fit.params.items()}
+        >>> p = OrderEnsemble(nade, orders=4).apply(params)
+        >>> bits = np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+        >>> round(float(np.exp(p.log_prob(bits)).sum()), 4)
+        1.0
+    """
+
+    base: DeepNADE
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.base, DeepNADE):
+            raise ValueError(
+                f"expected a DeepNADE, whose network reads which dimensions are known; got {self.base!r}. "
+                "Train a density of fixed masks by OrderEnsemble(..., pick=True)."
+            )
+
+    def specs(self) -> dict[str, nn.Spec]:
+        """The parameters by path: those of the density."""
+        return self.base.specs()
+
+    def apply(self, params: Parameters, x: ops.Array, u: ops.Array, context: ops.Array | None = None) -> ops.Array:
+        """The estimate [...] at values `x` [..., D], from uniform numbers `u` [..., D + 1] and context [..., context]."""
+        dim, family = self.base.dim, self.base.conditional
+        x = as_float(x, params)
+        check_event(self.base, x)
+        if tuple(u.shape[-1:]) != (dim + 1,):
+            raise ValueError(
+                f"expected {dim + 1} uniform numbers, one more than dimensions; got shape {tuple(u.shape)}."
+            )
+        known = ops.as_type_of(u[..., :-1] < u[..., -1:], x)
+        theta = self.base.net.predictions(params, family.encode(x), known, context)
+        terms = family.log_prob(theta, x) * (1 - known)
+        hidden = ops.sum(1 - known, -1)
+        return (dim + 1) / ops.clip(hidden, 1.0) * ops.sum(terms, -1)
+
+
+@dataclass(frozen=True)
+class DeepNADENetwork(NADENetwork):
+    """A `NADENetwork` with more hidden layers, whose dimensions enter with a mark beside them, 1 once they are known."""
+
+    later: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(isinstance(n, int) and n > 0 for n in self.later):
+            raise ValueError(f"expected hidden layers of positive integer sizes; got {(self.hidden, *self.later)!r}.")
+
+    def specs(self) -> dict[str, nn.Spec]:
+        """The parameters by path; those of a dimension stand in its own rows."""
+        gain = 6.0 if self.activation in RECTIFIERS else 3.0  # a uniform in [-b, b] has variance b^2 / 3
+        widths = (self.hidden, *self.later)
+        specs = super().specs()
+        specs["in.weight"] = nn.Spec((self.dim, self.inputs, self.hidden), math.sqrt(gain / (2 * self.dim)))
+        for i, (m, n) in enumerate(zip(widths, self.later, strict=False), start=1):
+            specs[f"{i}.weight"] = nn.Spec((m, n), math.sqrt(gain / m))
+            specs[f"{i}.bias"] = nn.Spec((n,))
+        specs["out.weight"] = nn.Spec((self.dim, self.outputs, widths[-1]), math.sqrt(3.0 / widths[-1]))
+        return specs
+
+    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+        """The outputs [..., D, outputs] for encoded values [..., D, inputs - 1], each given those before it in the order."""
+        return super().parameters(params, self._marked(x, x[..., :1] * 0 + 1), context)
+
+    def step(
+        self, params: Parameters, cache: dict[str, ops.Array], x: ops.Array, i: Any
+    ) -> tuple[dict[str, ops.Array], ops.Array]:
+        """The i-th outputs [..., outputs] of the order, given the encoded value before it [..., inputs - 1]."""
+        return super().step(params, cache, self._marked(x, x[..., :1] * 0 + (i > 0)), i)
+
+    def predictions(
+        self, params: Parameters, x: ops.Array, known: ops.Array, context: ops.Array | None = None
+    ) -> ops.Array:
+        """All outputs [..., D, outputs] given the same known dimensions, those where `known` [..., D] is 1, of `x`."""
+        x = self._marked(x, x[..., :1] * 0 + 1) * known[..., None]
+        weight = params["in.weight"].reshape(-1, self.hidden)
+        a = ops.linear(x.reshape(*x.shape[:-2], -1), weight, params["in.bias"])
+        if self.context:
+            a = a + context @ params["context.weight"]
+        weight = ops.moveaxis(params["out.weight"].reshape(self.dim * self.outputs, -1), 0, 1)
+        theta = ops.linear(self._last_hidden(params, a), weight, params["out.bias"].reshape(-1))
+        if self.context:
+            theta = theta + context @ params["context.direct"]
+        return theta.reshape(*theta.shape[:-1], self.dim, self.outputs)
+
+    def _last_hidden(self, params: Parameters, a: ops.Array) -> ops.Array:
+        activate = ACTIVATIONS[self.activation]
+        h = activate(a)
+        for i in range(1, len(self.later) + 1):
+            h = activate(ops.linear(h, params[f"{i}.weight"], params[f"{i}.bias"]))
+        return h
+
+    @staticmethod
+    def _marked(x: ops.Array, known: ops.Array) -> ops.Array:
+        """Inputs [..., inputs] with the mark [..., 1] beside them."""
+        return ops.concatenate([x, known])
