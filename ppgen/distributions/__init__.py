@@ -1,7 +1,17 @@
 """Learnable distributions: a network's worth of parameters at any sample site."""
 
 from ppgen.distributions import autoregressive, flows
-from ppgen.distributions.autoregressive import FVSBN, MADE, NADE, RNADE, MarkovChain, Recurrent
+from ppgen.distributions.autoregressive import (
+    FVSBN,
+    MADE,
+    NADE,
+    RNADE,
+    AnyOrder,
+    DeepNADE,
+    MarkovChain,
+    OrderEnsemble,
+    Recurrent,
+)
 from ppgen.distributions.bases import StandardNormal, StandardUniform
 from ppgen.distributions.empirical import Empirical
 from ppgen.distributions.flows import IAF, MAF, NICE, NSF, Flow, Glow, RealNVP
@@ -19,6 +29,8 @@ __all__ = [
     "NICE",
     "NSF",
     "RNADE",
+    "AnyOrder",
+    "DeepNADE",
     "Empirical",
     "Flow",
     "GaussianMixture",
@@ -28,6 +40,7 @@ __all__ = [
     "Learnable",
     "MarkovChain",
     "Mixture",
+    "OrderEnsemble",
     "RealNVP",
     "Recurrent",
     "StandardNormal",
@@ -37,4 +50,5 @@ __all__ = [
 ]
 
 # as ppgen.dist.NSF
-dist.learnable.update({name: globals()[name] for name in __all__ if name[0].isupper() and name != "Learnable"})
+no_densities = ("AnyOrder", "Learnable")
+dist.learnable.update({name: globals()[name] for name in __all__ if name[0].isupper() and name not in no_densities})

@@ -3,7 +3,17 @@
 from collections.abc import Callable
 
 from ppgen.distributions import flows
-from ppgen.distributions.autoregressive import FVSBN, MADE, NADE, RNADE, MarkovChain, Recurrent, conditionals
+from ppgen.distributions.autoregressive import (
+    FVSBN,
+    MADE,
+    NADE,
+    RNADE,
+    DeepNADE,
+    MarkovChain,
+    OrderEnsemble,
+    Recurrent,
+    conditionals,
+)
 from ppgen.distributions.bases import StandardNormal, StandardUniform
 from ppgen.distributions.empirical import Empirical
 from ppgen.distributions.flows import Affine, AutoregressiveTransform, Flow, Inverse, Shift, Transform
@@ -28,6 +38,16 @@ DISTRIBUTIONS: dict[str, Callable[[], Learnable]] = {
     "nade_conditional": lambda: NADE(3, 5, conditionals.Categorical(3), context=2, order=(1, 2, 0), activation="relu"),
     "rnade": lambda: RNADE(4, hidden=6, conditional=conditionals.MixtureOfGaussians(2), order=(2, 3, 0, 1)),
     "rnade_gaussian": lambda: RNADE(3, hidden=6, conditional=conditionals.Gaussian(), context=2),
+    "deep_nade": lambda: DeepNADE(9, hidden=(6, 5), order=(8, 1, 2, 3, 4, 5, 6, 7, 0)),
+    "deep_nade_categorical": lambda: DeepNADE(3, (6,), conditionals.Categorical(3), context=2, activation="tanh"),
+    "deep_nade_gaussian": lambda: DeepNADE(3, (6, 5, 4), conditionals.Gaussian(), context=2, order=(1, 2, 0)),
+    "order_ensemble": lambda: OrderEnsemble(DeepNADE(4, hidden=(6, 5)), orders=3),
+    "order_ensemble_of_made": lambda: OrderEnsemble(
+        MADE(3, hidden=(8,), conditional=conditionals.MixtureOfLogistics(2), seed=1), ((0, 1, 2), (2, 0, 1))
+    ),
+    "order_ensemble_picked": lambda: OrderEnsemble(
+        NADE(3, 5, conditionals.Categorical(3), context=2), orders=3, pick=True
+    ),
     "markov_chain": lambda: MarkovChain(5, classes=3),
     "markov_chain_second": lambda: MarkovChain(4, classes=2, order=2, context=3),
     "markov_chain_short": lambda: MarkovChain(2, classes=2, order=3),
