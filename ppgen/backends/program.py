@@ -27,6 +27,7 @@ class Site:
         kind: `"sample"`, `"factor"` or `"auxiliary"`.
         scaled: whether the program scales its log density.
         has_mean: whether the distribution has a mean.
+        has_density: whether it has a log density; an implicit one can only be drawn from.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Site:
     kind: str = "sample"
     scaled: bool = False
     has_mean: bool = True
+    has_density: bool = True
 
     @property
     def rank(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ppgen.backends.program import Ask, Initialiser, Parameter, Program, Site
 from ppgen.backends.support import support_of
-from ppgen.errors import DataError, IllegalPairing, ProgramError
+from ppgen.errors import DataError, IllegalPairing, NoLikelihoodError, ProgramError
 
 _MARK = "_ppgen"  # in a message's `infer`: the site was written with ppgen.sample
 
@@ -160,6 +160,13 @@ class Recorder:
                 self.distributions[name] = fn
             if not self.ask.density or name in self.ask.emit:
                 return
+        if not has_density(fn):
+            if self.create is None and not self.ask.by_site:
+                raise NoLikelihoodError(
+                    f"expected a log density of site {name!r} of the {self.program.role}; it is implicit ({fn!r}), so it "
+                    "has draws only. Use an algorithm that needs no densities, such as ppgen.GAN."
+                )
+            return
         kind = "drawn" if drawn else "given"
         if not drawn and name in self.against:
             divergence = self.divergence(self.against[name], fn)
@@ -213,6 +220,7 @@ class Recorder:
             kind=kind,
             scaled=self.is_scaled(msg),
             has_mean=has_mean(fn),
+            has_density=has_density(fn),
         )
 
     def all_rows_at_once(self, msg: dict[str, Any]) -> None:
@@ -267,3 +275,10 @@ def has_mean(fn: Any) -> bool:
         return fn.mean is not None
     except (NotImplementedError, AttributeError):
         return False
+
+
+def has_density(fn: Any) -> bool:
+    """Whether a distribution has a log density: all do but implicit learnable ones."""
+    while hasattr(fn, "base_dist"):  # of an event made of independent ones
+        fn = fn.base_dist
+    return getattr(getattr(fn, "learnable", None), "has_density", True)

@@ -16,8 +16,10 @@ from ppgen.distributions.bases import StandardNormal, StandardUniform
 from ppgen.distributions.empirical import Empirical
 from ppgen.distributions.flows import IAF, MAF, NICE, NSF, Flow, Glow, RealNVP
 from ppgen.distributions.hidden_markov import HiddenMarkov
+from ppgen.distributions.implicit import Implicit
+from ppgen.distributions.infinite_mixture import InfiniteMixture
 from ppgen.distributions.learnable import Learnable
-from ppgen.distributions.mixtures import GaussianMixture, InfiniteMixture, Mixture
+from ppgen.distributions.mixtures import GaussianMixture, Mixture
 from ppgen.language import dist
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "GaussianMixture",
     "Glow",
     "HiddenMarkov",
+    "Implicit",
     "InfiniteMixture",
     "Learnable",
     "MarkovChain",

@@ -18,6 +18,8 @@ from ppgen.distributions.bases import StandardNormal, StandardUniform
 from ppgen.distributions.empirical import Empirical
 from ppgen.distributions.flows import Affine, AutoregressiveTransform, Flow, Inverse, Shift, Transform
 from ppgen.distributions.hidden_markov import HiddenMarkov
+from ppgen.distributions.implicit import Implicit
+from ppgen.distributions.infinite_mixture import InfiniteMixture
 from ppgen.distributions.learnable import Learnable
 from ppgen.distributions.mixtures import GaussianMixture, Mixture
 
@@ -91,6 +93,22 @@ DISTRIBUTIONS: dict[str, Callable[[], Learnable]] = {
     "standard_uniform": lambda: StandardUniform(2),
 }
 """Learnable distributions by name, each small enough to run through every test."""
+
+IMPLICIT: dict[str, Callable[[], Learnable]] = {
+    "implicit": lambda: Implicit((3,), noise=2, hidden=(8, 8)),
+    "implicit_conditional": lambda: Implicit((2,), noise=3, hidden=(8,), support="positive", context=2),
+    "implicit_image": lambda: Implicit((1, 2, 2), noise=3, hidden=(6,), support="unit_interval", activation="tanh"),
+    "implicit_linear": lambda: Implicit((2,), noise=1, hidden=(), support=(-1.0, 2.0)),
+    "infinite_mixture": lambda: InfiniteMixture(
+        GaussianMixture(2, 3, context=3), MADE(3, hidden=(8,), conditional=conditionals.Gaussian(), context=2)
+    ),
+    "infinite_mixture_of_networks": lambda: InfiniteMixture(
+        Implicit((2,), noise=2, hidden=(6,), context=3), Implicit((3,), noise=1, hidden=(6,), context=2)
+    ),
+    "flow_of_implicit": lambda: Flow(Implicit((2,), noise=2, hidden=(6,)), (flows.LU(2), flows.Exp())),
+    "mixture_with_implicit": lambda: Mixture((Implicit((2,), noise=2, hidden=(6,)), StandardNormal(2))),
+}
+"""Learnable distributions without a density, which have contract tests of their own."""
 
 TRANSFORMS: dict[str, tuple[Callable[[], Transform], tuple[int, ...]]] = {
     "coupling": (lambda: flows.Coupling(3, Affine(), hidden=(8, 8), context=2), (3,)),

@@ -9,7 +9,7 @@ import numpy as np
 from ppgen.backends.program import Program, Site
 from ppgen.errors import DataError, NoLikelihoodError
 from ppgen.inference import MaximumLikelihood
-from ppgen.inference.requirements import atoms, enumerable_latents
+from ppgen.inference.requirements import atoms, densities, enumerable_latents
 from ppgen.training.arrays import check_names
 
 
@@ -63,6 +63,14 @@ def needs_guide(trainer: Any) -> None:
         "ppgen.fit(model, guide, data=..., params=fit, train=('guide',), "
         "algorithm=ppgen.ReweightedWakeSleep(50))."
     )
+
+
+def needs_densities(trainer: Any) -> None:
+    """Raise where the model or the guide has an implicit site, which can only be drawn from."""
+    if reason := densities(trainer.plan.pairing):
+        raise NoLikelihoodError(
+            f"the likelihood cannot be computed: {reason}. Judge the fit by its draws, fit.sample(rows=...)."
+        )
 
 
 def rows_apart(trainer: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ppgen.evaluation.enumerated import Table
-from ppgen.evaluation.inputs import caveat, dimensions, is_enumerated, needs_guide, prepare, rows_apart
+from ppgen.evaluation.inputs import caveat, dimensions, is_enumerated, needs_densities, needs_guide, prepare, rows_apart
 from ppgen.evaluation.psis import khat as psis_khat
 from ppgen.evaluation.result import Evaluation
 from ppgen.evaluation.weights import ROWS, Chunks, Running
@@ -55,7 +55,7 @@ def evaluate(
 
     Raises:
         DataError: data that do not belong to the programs.
-        NoLikelihoodError: latent sites that can neither be summed out nor weighed by a guide.
+        NoLikelihoodError: latent sites that can neither be summed out nor weighed by a guide; an implicit site.
 
     Example:
         >>> import numpy as np, ppgen
@@ -75,6 +75,7 @@ def evaluate(
     if batch_size is not None:
         positive("batch_size", batch_size, "evaluate")
     arrays = prepare(trainer, arrays)
+    needs_densities(trainer)
     about = _about(trainer, arrays, quantization)
     if not trainer.plan.model.latent(arrays) or is_enumerated(trainer):
         return _exact(trainer, parameters, arrays, batch_size, about)
@@ -137,10 +138,11 @@ def evidence(
 
     Raises:
         DataError: data that do not belong to the programs.
-        NoLikelihoodError: latent sites that can neither be summed out nor weighed by a guide.
+        NoLikelihoodError: latent sites that can neither be summed out nor weighed by a guide; an implicit site.
     """
     positive("particles", particles, "evidence")
     arrays = prepare(trainer, arrays)
+    needs_densities(trainer)
     about = _about(trainer, arrays, quantization)
     if not trainer.plan.model.latent(arrays) or is_enumerated(trainer):
         found = _exact(trainer, parameters, arrays, None, about)

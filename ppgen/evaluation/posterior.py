@@ -9,7 +9,7 @@ import numpy as np
 from ppgen.backends.program import Program, Site
 from ppgen.errors import NoLikelihoodError
 from ppgen.evaluation.enumerated import Table
-from ppgen.evaluation.inputs import is_enumerated, needs_guide, prepare
+from ppgen.evaluation.inputs import is_enumerated, needs_densities, needs_guide, prepare
 from ppgen.evaluation.weights import Chunks
 from ppgen.inference.algorithm import positive
 
@@ -72,6 +72,7 @@ def posterior(
             f"the model has no latent sites given {sorted(arrays)}, so there is no posterior. fit.sample draws from "
             "the model, and fit.params holds its parameters."
         )
+    needs_densities(trainer)
     if is_enumerated(trainer):
         values, log_weight = _exact(trainer, parameters, arrays, chains * draws, seed)
     else:

@@ -24,7 +24,8 @@ class GAN(Algorithm):
     Args:
         critic: a network of the observed sites, flattened and joined in program order, with one output; or a program;
             by default a network with two hidden layers of 128.
-        emit: what the observed sites send: their "mean", or a reparameterised "draw".
+        emit: what the observed sites send: their "mean", or a reparameterised "draw". An implicit site, which has no
+            density (`ppgen.distributions.Implicit`), sends its draw either way.
         loss: the model's loss: "nonsaturating" -log s(c(x)), or "saturating" log(1 - s(c(x))), the minimax game itself.
         critic_steps: updates of the critic per update of the model.
     """
@@ -57,8 +58,8 @@ class GAN(Algorithm):
 
     def losses(self, p: Joint, batch: Batch, critic: Joint) -> Mapping[str, ops.Array]:
         """Binary cross-entropies of the critic, in nats per row."""
-        observed = [site.name for site in p.program.observed(batch)]
-        fake = p.dream(batch, emit=observed if self.emit == "mean" else ())
+        explicit = [site.name for site in p.program.observed(batch) if site.has_density]
+        fake = p.dream(batch, emit=explicit if self.emit == "mean" else ())
         real_score, fake_score = critic(batch), critic(batch | fake.values)
         fooled = ops.mean(ops.softplus(-fake_score))
         caught = ops.mean(ops.softplus(fake_score))

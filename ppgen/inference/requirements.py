@@ -17,6 +17,15 @@ def a_guide(pairing: Pairing) -> str | None:
     return None
 
 
+def densities(pairing: Pairing) -> str | None:
+    """Every site of model and guide has a log density."""
+    for program in filter(None, (pairing.model, pairing.guide)):
+        for site in program.sites.values():
+            if not site.has_density:
+                return f"site {site.name!r} of the {program.role} is implicit: it has draws, but no log density"
+    return None
+
+
 def a_latent_site(pairing: Pairing) -> str | None:
     """There is something to infer."""
     if not pairing.model.latent(pairing.data):
@@ -110,15 +119,19 @@ def a_reparameterised_emission(pairing: Pairing) -> str | None:
     """Draws of the observed sites carry gradients."""
     for site in pairing.model.observed(pairing.data):
         if not site.reparameterised:
-            return f"site {site.name!r} ({kind(site)}) has no reparameterised draw; emit='mean' sends its mean instead"
+            instead = "; emit='mean' sends its mean instead" if site.has_mean else ""
+            return f"site {site.name!r} ({kind(site)}) has no reparameterised draw{instead}"
     return None
 
 
 def a_mean_emission(pairing: Pairing) -> str | None:
-    """Observed sites have a mean that carries gradients."""
+    """Observed sites have a mean that carries gradients; an implicit one has draws that do."""
     for site in pairing.model.observed(pairing.data):
-        if not site.has_mean:
-            return f"site {site.name!r} ({kind(site)}) has no mean to emit"
+        if site.has_density and not site.has_mean:
+            instead = "; emit='draw' sends its draws instead" if site.reparameterised else ""
+            return f"site {site.name!r} ({kind(site)}) has no mean to emit{instead}"
+        if not (site.has_density or site.reparameterised):
+            return f"site {site.name!r} ({kind(site)}) has no reparameterised draw"
     return None
 
 

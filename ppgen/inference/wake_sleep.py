@@ -16,7 +16,7 @@ class WakeSleep(Algorithm):
     .. math:: \max_p E_{q(z|x)} \log p(x, z), \qquad \max_q E_{p(x, z)} \log q(z | x)
     """
 
-    needs = (needs.a_guide, needs.a_latent_site, needs.a_dreamable_model)
+    needs = (needs.densities, needs.a_guide, needs.a_latent_site, needs.a_dreamable_model)
 
     def losses(self, p: Joint, q: Joint, batch: Batch) -> Mapping[str, ops.Array]:
         """Minus the two log densities, in nats per row."""

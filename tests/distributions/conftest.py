@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import ppgen
-from ppgen.distributions.registry import DISTRIBUTIONS, TRANSFORMS
+from ppgen.distributions.registry import DISTRIBUTIONS, IMPLICIT, TRANSFORMS
 
 PARTICLES, ROWS = 2, 3
 
@@ -165,7 +165,7 @@ def _parted(inputs):
 @functools.cache
 def _case(table, name, backend):
     if table == "distributions":
-        entry = DISTRIBUTIONS[name]()
+        entry = (DISTRIBUTIONS | IMPLICIT)[name]()
         event_shape = entry.event_shape
     else:
         build, event_shape = TRANSFORMS[name]

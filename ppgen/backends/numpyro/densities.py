@@ -73,7 +73,7 @@ class Density(nd.Distribution):
     rsample = sample
 
     def sample_with_intermediates(self, key: Any, sample_shape: tuple[int, ...] = ()) -> tuple[Any, list]:
-        if not self.has_rsample:
+        if not (self.has_rsample and self.learnable.has_density):
             return self.sample(key, sample_shape), []
         with ops.activate(self.backend):
             value, log_prob = self.learnable.draw_with_log_prob(

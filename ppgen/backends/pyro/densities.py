@@ -71,10 +71,11 @@ class Density(TorchDistribution):
     def rsample(self, sample_shape: Any = ()) -> torch.Tensor:
         if not self.has_rsample:
             raise NotImplementedError(f"draws of {self.learnable!r} carry no gradient; expected sample().")
+        arguments = self.params, self._noise(), self._shape(sample_shape), self.context
         with ops.activate(self.backend):
-            value, log_prob = self.learnable.draw_with_log_prob(
-                self.params, self._noise(), self._shape(sample_shape), self.context
-            )
+            if not self.learnable.has_density:
+                return self.learnable.draw(*arguments)
+            value, log_prob = self.learnable.draw_with_log_prob(*arguments)
         self._drawn = value, value._version, log_prob
         return value
 

@@ -63,6 +63,10 @@ class Flow(Learnable):
     def reparameterised(self) -> bool:
         return self.base.reparameterised and self.transform.reparameterised
 
+    @property
+    def has_density(self) -> bool:
+        return self.base.has_density
+
     def specs(self) -> dict[str, nn.Spec]:
         return nn.gather(base=self.base) | self.transform.specs()
 
@@ -84,7 +88,8 @@ class Flow(Learnable):
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
     ) -> ops.Array:
-        return self.draw_with_log_prob(params, noise, shape, context)[0]
+        z = self.base.draw(nn.part(params, "base"), noise, shape, context if self.base.context else None)
+        return self.transform.forward(params, z, context)[0]
 
     def __repr__(self) -> str:
         return tree("Flow", [self.base, *self.transforms])
