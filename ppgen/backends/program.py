@@ -28,6 +28,7 @@ class Site:
         scaled: whether the program scales its log density.
         has_mean: whether the distribution has a mean.
         has_density: whether it has a log density; an implicit one can only be drawn from.
+        estimated: whether it has an unbiased estimate in place of its log density.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Site:
     scaled: bool = False
     has_mean: bool = True
     has_density: bool = True
+    estimated: bool = False
 
     @property
     def rank(self) -> int:

@@ -221,6 +221,7 @@ class Recorder:
             scaled=self.is_scaled(msg),
             has_mean=has_mean(fn),
             has_density=has_density(fn),
+            estimated=getattr(learnable(fn), "estimates", False),
         )
 
     def all_rows_at_once(self, msg: dict[str, Any]) -> None:
@@ -279,6 +280,11 @@ def has_mean(fn: Any) -> bool:
 
 def has_density(fn: Any) -> bool:
     """Whether a distribution has a log density: all do but implicit learnable ones."""
+    return getattr(learnable(fn), "has_density", True)
+
+
+def learnable(fn: Any) -> Any:
+    """The learnable distribution that a native one is made of, or None."""
     while hasattr(fn, "base_dist"):  # of an event made of independent ones
         fn = fn.base_dist
-    return getattr(getattr(fn, "learnable", None), "has_density", True)
+    return getattr(fn, "learnable", None)

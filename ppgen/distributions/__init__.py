@@ -53,5 +53,4 @@ __all__ = [
 ]
 
 # as ppgen.dist.NSF
-no_densities = ("AnyOrder", "Learnable")
-dist.learnable.update({name: globals()[name] for name in __all__ if name[0].isupper() and name not in no_densities})
+dist.learnable.update({name: globals()[name] for name in __all__ if name[0].isupper() and name != "Learnable"})

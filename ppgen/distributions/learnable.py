@@ -44,6 +44,8 @@ class Learnable:
         context: size of the context's last axis; 0 where there is none.
         reparameterised: whether draws carry a gradient to the parameters and the context.
         has_density: False where `log_prob` cannot be computed, and only draws can be had.
+        estimates: True where `log_prob` is an unbiased estimate of a log density or a bound, from random numbers in the
+            context. Its exponential is no density, so algorithms that weigh particles by densities refuse it.
     """
 
     event_shape: tuple[int, ...]
@@ -51,6 +53,7 @@ class Learnable:
     context: int = 0
     reparameterised: bool = True
     has_density: bool = True
+    estimates: bool = False
 
     def specs(self) -> dict[str, nn.Spec]:
         """The parameters by path."""

@@ -9,7 +9,7 @@ import numpy as np
 from ppgen.backends.program import Program, Site
 from ppgen.errors import DataError, NoLikelihoodError
 from ppgen.inference import MaximumLikelihood
-from ppgen.inference.requirements import atoms, densities, enumerable_latents
+from ppgen.inference.requirements import atoms, densities, enumerable_latents, weights
 from ppgen.training.arrays import check_names
 
 
@@ -66,7 +66,12 @@ def needs_guide(trainer: Any) -> None:
 
 
 def needs_densities(trainer: Any) -> None:
-    """Raise where the model or the guide has an implicit site, which can only be drawn from."""
+    """Raise where a site is implicit, which can only be drawn from, or has an estimate in place of its log density."""
+    if reason := weights(trainer.plan.pairing):
+        raise NoLikelihoodError(
+            f"the likelihood cannot be computed: {reason}. Judge what was learned by a program that has the density itself, "
+            "with the parameters of this fit."
+        )
     if reason := densities(trainer.plan.pairing):
         raise NoLikelihoodError(
             f"the likelihood cannot be computed: {reason}. Judge the fit by its draws, fit.sample(rows=...)."

@@ -35,7 +35,7 @@ class IWAE(Algorithm):
     def requirements(self) -> tuple:
         """A guide; reparameterised unless the gradient is VIMCO's."""
         pathwise = () if self.gradient == "vimco" else (needs.a_reparameterised_guide,)
-        return (needs.densities, needs.a_guide, *pathwise, needs.weights_of_the_full_data)
+        return (needs.densities, needs.weights, needs.a_guide, *pathwise, needs.weights_of_the_full_data)
 
     def losses(self, p: Joint, q: Joint, batch: Batch) -> Mapping[str, ops.Array]:
         """Minus the bound, in nats per row."""

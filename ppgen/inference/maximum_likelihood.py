@@ -21,7 +21,10 @@ class MaximumLikelihood(Algorithm):
     """
 
     roles: ClassVar[tuple[str, ...]] = ("model",)
-    needs = (needs.densities, needs.a_model_that_learns, needs.enumerable_latents, needs.weights_of_the_full_data)
+    needs = (
+        needs.densities, needs.weights, needs.a_model_that_learns, needs.enumerable_latents,
+        needs.weights_of_the_full_data,
+    )  # fmt: skip
 
     def losses(self, p: Joint, batch: Batch) -> Mapping[str, ops.Array]:
         """Minus log p(x), in nats per row."""

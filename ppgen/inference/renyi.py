@@ -33,7 +33,7 @@ class Renyi(Algorithm):
     def requirements(self) -> tuple:
         """A reparameterised guide; the ELBO (alpha = 1) is the only order that is a sum over rows."""
         pooled = () if self.alpha == 1 else (needs.weights_of_the_full_data,)
-        return (needs.densities, needs.a_guide, needs.a_reparameterised_guide, *pooled)
+        return (needs.densities, needs.weights, needs.a_guide, needs.a_reparameterised_guide, *pooled)
 
     def losses(self, p: Joint, q: Joint, batch: Batch) -> Mapping[str, ops.Array]:
         """Minus the bound, in nats per row."""

@@ -26,6 +26,17 @@ def densities(pairing: Pairing) -> str | None:
     return None
 
 
+def weights(pairing: Pairing) -> str | None:
+    """Densities are known, not estimated: the exponential of an estimate is biased."""
+    for site in pairing.model.sites.values():
+        if site.estimated:
+            return (
+                f"site {site.name!r} of the model has an unbiased estimate in place of its log density; a mean of it is "
+                "right, a weight made of it is not"
+            )
+    return None
+
+
 def a_latent_site(pairing: Pairing) -> str | None:
     """There is something to infer."""
     if not pairing.model.latent(pairing.data):

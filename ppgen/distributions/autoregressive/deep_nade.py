@@ -9,7 +9,7 @@ from ppgen import nn, ops
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.autoregressive.nade import NADENetwork
-from ppgen.distributions.learnable import Parameters, as_float, check_event
+from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
 from ppgen.nn.mlp import ACTIVATIONS, RECTIFIERS
 
 
@@ -69,35 +69,34 @@ class DeepNADE(Autoregressive):
 
 
 @dataclass(frozen=True)
-class AnyOrder:
-    r"""An estimate of the mean of log p_o(x) over all orders o, at the cost of one pass (Uria et al., 2014). Not a density.
+class AnyOrder(Learnable):
+    r"""A DeepNADE in training for all orders: `log_prob` estimates the mean of log p_o(x) over orders o, in one pass.
 
-    .. math:: E_o \log p_o(x) = E_{m} \frac{D + 1}{n(m)} \sum_{i: m_i = 0} \log p(x_i \mid m \odot x), \qquad
+    .. math:: E_o \log p_o(x) = E_m \frac{D + 1}{n(m)} \sum_{i: m_i = 0} \log p(x_i \mid m \odot x, m), \qquad
         n(m) = \textstyle\sum_i (1 - m_i)
 
-    The dimensions known, m, are those before a split of a random order. A split drawn from 0..D has the same chance for
-    each number of them, as has :math:`m_i = [u_i < u_{D+1}]` of uniform u, which needs no sorting. With nothing hidden
-    the estimate is 0. Its mean is a lower bound of the log-likelihood of an ensemble of all orders.
+    The dimensions known, m, are those before a split of a random order (Uria et al., 2014). A split is drawn from 0..D,
+    so that each number of them has one chance, as it has under :math:`m_i = [u_i < u_{D+1}]` with uniform u, the first
+    D + 1 numbers of the context. With nothing hidden the estimate is 0. Its mean is a lower bound of the log-likelihood
+    of the ensemble of all orders: `ELBO` maximises it, with u a latent site that the guide draws like the model.
 
-    The estimate is unbiased as a logarithm only: its exponential is no density, and a bound that weighs particles by it
-    (IWAE) is none. So it stands at no sample site. It enters a program as a `factor`, which each evaluation then points
-    out, beside the uniform numbers; `ELBO` with one particle and a guide that draws the same ones trains it. What was
-    learned is judged as a `DeepNADE`, or as an `OrderEnsemble` of it, which are densities.
+    The estimate is unbiased as a logarithm only. It is no density, so `IWAE` and its kin, `MaximumLikelihood` and
+    `fit.evaluate` refuse it; what was learned is judged as the `DeepNADE`, or an `OrderEnsemble` of it. Draws are those of
+    the DeepNADE, in its order.
 
     Args:
-        base: the `DeepNADE` to be trained.
+        base: the density to be trained.
 
     Example:
         >>> import numpy as np
         >>> import ppgen
-        >>> from ppgen import dist, factor, module, plate, sample
+        >>> from ppgen import dist, module, plate, sample
         >>> from ppgen.distributions import AnyOrder, DeepNADE, OrderEnsemble
         >>> nade = DeepNADE(3, hidden=(8, 8))
-        >>> def model(x):
-        ...     log_prob = module("nade", AnyOrder(nade))
-        ...     with plate("data", len(x)):
+        >>> def model(rows):
+        ...     with plate("data", rows):
         ...         u = sample("u", dist.Uniform(0.0, 1.0).expand([4]).to_event(1))
-        ...         factor("x", log_prob(x, u))
+        ...         sample("x", module("nade", AnyOrder(nade))(u))
         >>> def guide(x):
         ...     with plate("data", len(x)):
         ...         sample("u", dist.Uniform(0.0, 1.0).expand([4]).to_event(1))
@@ -112,6 +111,8 @@ class AnyOrder:
 
     base: DeepNADE
 
+    estimates = True
+
     def __post_init__(self) -> None:
         if not isinstance(self.base, DeepNADE):
             raise ValueError(
@@ -119,24 +120,43 @@ class AnyOrder:
                 "Train a density of fixed masks by OrderEnsemble(..., pick=True)."
             )
 
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return self.base.event_shape
+
+    @property
+    def support(self) -> Support:
+        return self.base.support
+
+    @property
+    def reparameterised(self) -> bool:
+        return self.base.reparameterised
+
+    @property
+    def context(self) -> int:
+        return self.base.dim + 1 + self.base.context
+
     def specs(self) -> dict[str, nn.Spec]:
-        """The parameters by path: those of the density."""
         return self.base.specs()
 
-    def apply(self, params: Parameters, x: ops.Array, u: ops.Array, context: ops.Array | None = None) -> ops.Array:
-        """The estimate [...] at values `x` [..., D], from uniform numbers `u` [..., D + 1] and context [..., context]."""
-        dim, family = self.base.dim, self.base.conditional
+    def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         x = as_float(x, params)
-        check_event(self.base, x)
-        if tuple(u.shape[-1:]) != (dim + 1,):
-            raise ValueError(
-                f"expected {dim + 1} uniform numbers, one more than dimensions; got shape {tuple(u.shape)}."
-            )
-        known = ops.as_type_of(u[..., :-1] < u[..., -1:], x)
+        check_event(self, x)
+        u, split, context = self._parted(context)
+        family, known = self.base.conditional, ops.as_type_of(u < split, x)
         theta = self.base.net.predictions(params, family.encode(x), known, context)
         terms = family.log_prob(theta, x) * (1 - known)
-        hidden = ops.sum(1 - known, -1)
-        return (dim + 1) / ops.clip(hidden, 1.0) * ops.sum(terms, -1)
+        return (self.base.dim + 1) / ops.clip(ops.sum(1 - known, -1), 1.0) * ops.sum(terms, -1)
+
+    def draw(
+        self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
+    ) -> ops.Array:
+        return self.base.draw(params, noise, shape, self._parted(context)[-1])
+
+    def _parted(self, context: ops.Array) -> tuple[ops.Array, ops.Array, ops.Array | None]:
+        """Uniform numbers of the dimensions [..., D] and the split [..., 1], and the context of the base."""
+        u, split, rest = ops.split(context, (self.base.dim, 1, self.base.context))
+        return u, split, rest if self.base.context else None
 
 
 @dataclass(frozen=True)
