@@ -2,17 +2,19 @@
 
     python -m benchmarks.binarized_mnist --model made --minutes 10
     python -m benchmarks.binarized_mnist --model made --masks 32 --hidden 8000 --epochs 300
-    python -m benchmarks.binarized_mnist --model made nade --data digits
+    python -m benchmarks.binarized_mnist --model eonade --orders 32 --test-rows 1000 --minutes 30
+    python -m benchmarks.binarized_mnist --model made nade eonade fvsbn --data digits
 
 A model learns from the training rows alone (Adam, batches of 100, a step size that falls to zero along a cosine). The
 mean of the parameters over the last steps is judged on the validation rows after each epoch, and the best one is
-evaluated on the test rows: exactly, in nats. `--minutes` plans as many epochs as fit into the time.
+evaluated on the test rows: exactly, in nats. `--minutes` plans as many epochs as fit into the time. A model of many
+orders is judged in one, a random one; at the end also by ensembles of several, which are mixtures of their densities.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,22 +27,29 @@ from rich.table import Table
 import ppgen
 from benchmarks.averaging import averaged
 from benchmarks.mnist import _device as device
-from benchmarks.orders import OneOrderAStep, any_order
+from benchmarks.orders import any_order, one_order_a_step
 from ppgen import module, plate, sample
-from ppgen.distributions import MADE, Learnable
+from ppgen.distributions import FVSBN, MADE, NADE, DeepNADE, Learnable, OrderEnsemble
+from ppgen.distributions.autoregressive import Autoregressive
 
 EPOCHS = {"binarized_mnist": 30, "mushrooms": 300, "digits": 300}
-NOTE = "Published: Germain et al. (2015), Uria et al. (2014), on binarized_mnist; with larger hidden layers."
+SIZES = (2, 8, 32, 128)  # of ensembles, as far as there are orders
+NOTE = "Published: Germain et al. (2015), Uria et al. (2014), on binarized_mnist; MADE with larger hidden layers."
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained, and what is then judged."""
+    """How a model is trained, and what is then judged: densities with the same parameters, by number of orders."""
 
-    program: Callable[..., None]
-    algorithm: ppgen.Algorithm
-    nets: tuple[Learnable, ...]  # the same parameters in other orders; the first one chooses the epoch
-    published: dict[str, float] = field(default_factory=dict)
+    model: Callable[..., None]
+    nets: dict[int, Learnable]
+    hidden: tuple[int, ...]
+    guide: Callable[..., None] | None = None
+    published: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def algorithm(self) -> ppgen.Algorithm:
+        return ppgen.MaximumLikelihood() if self.guide is None else ppgen.ELBO()
 
 
 def density(net: Learnable) -> Callable[..., None]:
@@ -54,24 +63,51 @@ def density(net: Learnable) -> Callable[..., None]:
     return model
 
 
+def ensembles(net: Autoregressive, orders: np.ndarray) -> dict[int, OrderEnsemble]:
+    """One order, and mixtures of the first few of them."""
+    sizes = {1, *(n for n in SIZES if n < len(orders)), len(orders)}
+    return {n: OrderEnsemble(net, tuple(map(tuple, orders[:n].tolist()))) for n in sorted(sizes)}
+
+
+def random_orders(dim: int, count: int, options: argparse.Namespace) -> np.ndarray:
+    """Permutations [count, D]."""
+    rng = np.random.default_rng(options.seed)
+    return np.stack([rng.permutation(dim) for _ in range(count)])
+
+
 def made(dim: int, options: argparse.Namespace) -> Recipe:
     hidden = tuple(options.hidden or ([2000] if dim == 784 else [500]))
     net = MADE(dim, hidden=hidden)
     if options.masks == 1:
-        return Recipe(density(net), ppgen.MaximumLikelihood(), (net,))
-    rng = np.random.default_rng(options.seed)
-    orders = np.stack([rng.permutation(dim) for _ in range(options.masks)])
-    nets = tuple(MADE(dim, hidden=hidden, order=tuple(order.tolist())) for order in orders)
-    published = {1: 88.04, 2: 86.64} if options.masks == 32 else {}
-    return Recipe(any_order(net, orders), OneOrderAStep(), nets, {"ensemble": published.get(len(hidden))})
+        return Recipe(density(net), {1: net}, hidden)
+    orders = random_orders(dim, options.masks, options)
+    model, guide = one_order_a_step(net, orders)
+    published = {1: {32: 88.04}, 2: {32: 86.64}}
+    return Recipe(model, ensembles(net, orders), hidden, guide, published.get(len(hidden), {}))
+
+
+def nade(dim: int, options: argparse.Namespace) -> Recipe:
+    hidden = tuple(options.hidden or [500])
+    if len(hidden) > 1:
+        raise SystemExit(f"expected one hidden layer of a NADE; got --hidden {hidden}. Use --model eonade for more.")
+    net = NADE(dim, *hidden)
+    return Recipe(density(net), {1: net}, hidden, published={1: 88.33})
+
+
+def eonade(dim: int, options: argparse.Namespace) -> Recipe:
+    hidden = tuple(options.hidden or [500, 500])
+    net = DeepNADE(dim, hidden)
+    model, guide = any_order(net)
+    published = {128: 85.10} if len(hidden) == 2 else {}
+    return Recipe(model, ensembles(net, random_orders(dim, options.orders, options)), hidden, guide, published)
 
 
 def fvsbn(dim: int, options: argparse.Namespace) -> Recipe:
-    net = MADE(dim, hidden=())
-    return Recipe(density(net), ppgen.MaximumLikelihood(), (net,))
+    net = FVSBN(dim)
+    return Recipe(density(net), {1: net}, ())
 
 
-MODELS = {"made": made, "fvsbn": fvsbn}
+MODELS = {"made": made, "nade": nade, "eonade": eonade, "fvsbn": fvsbn}
 
 
 class Watch:
@@ -81,15 +117,17 @@ class Watch:
         self.judge = Judge(net, valid)
         self.epochs, self.until = epochs, until
         self.best, self.params, self.epoch, self.lines = np.inf, None, 0, []
-        self.begun = time.perf_counter()
+        self.begun = self.resumed = time.perf_counter()
 
     def __call__(self, fit: ppgen.Fit) -> bool:
+        trained = time.perf_counter() - self.resumed
         epoch, params = round(float(fit.history["epoch"][-1])), fit.state.optimizers["model"].mean
         nats = -self.judge(params).nats
         if nats < self.best:
             self.best, self.params, self.epoch = nats, {name: np.asarray(v) for name, v in params.items()}, epoch
-        seconds, train = time.perf_counter() - self.begun, float(fit.history["loss/model"][-1])
-        self.lines.append({"epoch": epoch, "seconds": seconds, "train": train, "valid": nats})
+        train, self.resumed = float(fit.history["loss/model"][-1]), time.perf_counter()
+        seconds = self.resumed - self.begun
+        self.lines.append({"epoch": epoch, "seconds": seconds, "trained": trained, "train": train, "valid": nats})
         print(f"{seconds:7.1f} s  epoch {epoch:4}/{self.epochs}  train {train:.3f}  valid {nats:.3f}", flush=True)
         return time.perf_counter() > self.until
 
@@ -114,7 +152,7 @@ def plan(recipe: Recipe, data: ppgen.data.Dataset, options: argparse.Namespace) 
     trial = fit(recipe, some, epochs=3, options=options, callbacks=[lambda fit: None])
     begun = trial.history["seconds"]
     epoch = float(np.diff(begun).min()) * len(data.train["x"]) / len(some)
-    judge, params = Judge(recipe.nets[0], data.valid["x"][:2000]), trial.state.parameters
+    judge, params = Judge(recipe.nets[1], data.valid["x"][:2000]), trial.state.parameters
     judge(params)
     start = time.perf_counter()
     judge(params)
@@ -128,7 +166,7 @@ def fit(recipe: Recipe, rows: np.ndarray, epochs: int, options: argparse.Namespa
     steps = epochs * -(-len(rows) // options.batch)
     schedule = optax.cosine_decay_schedule(options.learning_rate, steps)
     return ppgen.fit(
-        recipe.program, data={"x": rows}, algorithm=recipe.algorithm, epochs=epochs, batch_size=options.batch,
+        recipe.model, recipe.guide, data={"x": rows}, algorithm=recipe.algorithm, epochs=epochs, batch_size=options.batch,
         optimizer=averaged(optax.adamw(schedule, weight_decay=options.weight_decay), options.average),
         seed=options.seed, callbacks=callbacks, progress=False,
     )  # fmt: skip
@@ -139,58 +177,60 @@ def run(name: str, data: ppgen.data.Dataset, options: argparse.Namespace) -> lis
     recipe = MODELS[name](data.shape[0] if len(data.shape) == 1 else int(np.prod(data.shape)), options)
     epochs = plan(recipe, data, options)
     until = time.perf_counter() + 66 * options.minutes if options.minutes else np.inf  # a tenth of grace
-    watch = Watch(recipe.nets[0], data.valid["x"], epochs, until)
+    watch = Watch(recipe.nets[1], data.valid["x"], epochs, until)
     fit(recipe, data.train["x"], epochs, options, [watch])
     about = {
-        "model": name, "hidden": list(recipe.nets[0].hidden), "epochs": watch.lines[-1]["epoch"], "best": watch.epoch,
+        "model": name, "hidden": recipe.hidden, "epochs": watch.lines[-1]["epoch"], "best": watch.epoch,
         "minutes": watch.lines[-1]["seconds"] / 60, "valid": watch.best, "history": watch.lines,
+        "epoch": float(np.median([line["trained"] for line in watch.lines[-10:]])),
     }  # fmt: skip
-    per_row = np.stack([Judge(net, data.test["x"])(watch.params).per_row for net in recipe.nets])  # [orders, rows]
-    titles = {1: name if len(per_row) == 1 else f"{name}, one order"}
-    if len(per_row) > 1:
-        sizes = [n for n in (2, 8, 16, 32, 128) if n < len(per_row)] + [len(per_row)]
-        titles |= {n: f"{name}, {n} orders" for n in sizes}
     figures = []
-    for size, title in titles.items():
-        nats = np.logaddexp.reduce(per_row[:size], axis=0) - np.log(size)
-        published = recipe.published.get("ensemble" if size == len(per_row) > 1 else "single")
+    for size, net in recipe.nets.items():
+        found = Judge(net, data.test["x"])(watch.params)
+        one = ", one order" if len(recipe.nets) > 1 else ""
         figures.append({
-            **about, "title": title, "orders": size, "nats": -nats.mean(), "stderr": nats.std() / np.sqrt(len(nats)),
-            "published": published if data.name == "binarized_mnist" else None,
+            **about, "title": f"{name}{one if size == 1 else f', {size} orders'}", "orders": size, "nats": -found.nats,
+            "stderr": found.stderr, "published": recipe.published.get(size) if data.name == "binarized_mnist" else None,
         })  # fmt: skip
     return figures
 
 
-def load(name: str, seed: int) -> ppgen.data.Dataset:
-    """A set of bits with validation rows."""
-    data = getattr(ppgen.data, name)()
-    if data.valid is None:  # digits: a tenth of the training rows
-        rows = np.random.default_rng(seed).permutation(data.train["x"])
-        held = len(rows) // 10
-        return ppgen.data.Dataset(
-            name=name, train={"x": rows[held:]}, valid={"x": rows[:held]}, test={"x": data.test["x"]}, shape=data.shape
-        )
-    return data
+def load(options: argparse.Namespace) -> ppgen.data.Dataset:
+    """A set of bits with validation rows, and as many of each as are judged."""
+    data = getattr(ppgen.data, options.data)()
+    train, valid = data.train["x"], None if data.valid is None else data.valid["x"]
+    if valid is None:  # digits: a tenth of the training rows
+        rows = np.random.default_rng(options.seed).permutation(train)
+        train, valid = rows[len(rows) // 10 :], rows[: len(rows) // 10]
+    chosen = np.random.default_rng(options.seed).permutation(len(data.test["x"]))[: options.test_rows]
+    return ppgen.data.Dataset(
+        name=data.name, train={"x": train}, valid={"x": valid[: options.valid_rows]},
+        test={"x": data.test["x"][np.sort(chosen)]}, shape=data.shape,
+    )  # fmt: skip
 
 
-def show(console: Console, data: str, machine: str, figures: list[dict[str, Any]]) -> None:
-    table = Table(title=f"{data}: exact test negative log-likelihood, {machine}", title_justify="left")
-    for name in ("model", "hidden", "test, nats", "std. error", "epochs (best)", "minutes", "published"):
+def show(console: Console, title: str, figures: list[dict[str, Any]]) -> None:
+    table = Table(title=title, title_justify="left")
+    columns = (
+        "model", "hidden", "test, nats", "std. error", "epochs (best)", "s an epoch", "minutes", "published"
+    )  # fmt: skip
+    for name in columns:
         table.add_column(name, justify="left" if name == "model" else "right")
     for figure in figures:
         published = figure["published"]
         table.add_row(
             figure["title"], "x".join(map(str, figure["hidden"])) or "-", f"{figure['nats']:.2f}",
-            f"{figure['stderr']:.2f}", f"{figure['epochs']} ({figure['best']})", f"{figure['minutes']:.1f}",
-            "" if published is None else f"{published:.2f}",
+            f"{figure['stderr']:.2f}", f"{figure['epochs']} ({figure['best']})", f"{figure['epoch']:.2f}",
+            f"{figure['minutes']:.1f}", "" if published is None else f"{published:.2f}",
         )  # fmt: skip
     console.print(table)
 
 
-def main() -> None:
-    options = parse()
+def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Train the models, print the table; its rows."""
+    options = parse(arguments)
     console, machine = Console(), device()
-    data = load(options.data, options.seed)
+    data = load(options)
     figures = []
     for name in options.model:
         print(f"{name} on {options.data}, {len(data.train['x'])} rows", flush=True)
@@ -199,11 +239,13 @@ def main() -> None:
             options.json.write_text(
                 json.dumps({"machine": machine, "figures": figures}, indent=1, default=float) + "\n"
             )
-    show(console, options.data, machine, figures)
+    rows = len(data.test["x"])
+    show(console, f"{data.name}: exact test negative log-likelihood of {rows} rows, {machine}", figures)
     console.print(NOTE)
+    return figures
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="python -m benchmarks.binarized_mnist")
     add = parser.add_argument
     add("--model", nargs="+", default=["made"], choices=list(MODELS), help="default: made")
@@ -212,13 +254,16 @@ def parse() -> argparse.Namespace:
     add("--minutes", type=float, help="training time of each model: as many epochs as fit")
     add("--hidden", type=int, nargs="+", help="sizes of the hidden layers (default: the model's own)")
     add("--masks", type=int, default=1, help="made: orders of the pixels, one drawn for each step (default: 1)")
+    add("--orders", type=int, default=32, help="eonade: orders of the largest ensemble (default: 32)")
     add("--batch", type=int, default=100, help="rows a step (default: 100)")
     add("--learning-rate", type=float, default=2e-3, help="the first step size of the cosine (default: 2e-3)")
     add("--weight-decay", type=float, default=0.0, help="decoupled, times the step size (default: 0)")
     add("--average", type=float, default=0.999, help="decay of the mean of the parameters (default: 0.999)")
+    add("--valid-rows", type=int, help="validation rows judged after each epoch (default: all)")
+    add("--test-rows", type=int, help="test rows judged at the end, chosen at random (default: all)")
     add("--seed", type=int, default=0)
     add("--json", type=Path, help="also write the figures and every epoch to this file")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

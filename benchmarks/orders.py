@@ -1,23 +1,64 @@
-"""MADE with many masks (Germain et al., 2015): one set of weights, another order of the dimensions at each step.
+"""Programs that learn a density in many orders of its dimensions at once: MADE with many masks, order-agnostic NADE.
 
-An order is a global latent site of the program. A step draws one and fits the density of the whole minibatch in it, so
-what is maximised is the mean of log p_o(x) over orders o, a lower bound of the ensemble's log mean_o p_o(x).
+Both climb the mean of log p_o(x) over orders o, a lower bound of the ensemble's log mean_o p_o(x). What is random is a
+latent site, a uniform one, which the guide draws like the model; so `ppgen.ELBO()` trains them.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from ppgen import Algorithm, dist, module, nn, ops, plate, sample
-from ppgen.distributions import MADE, Learnable
+from ppgen import dist, module, nn, ops, plate, sample
+from ppgen.distributions import MADE, AnyOrder, DeepNADE, Learnable
 from ppgen.nn.mlp import ACTIVATIONS
+
+Programs = tuple[Callable[..., None], Callable[..., None]]
+
+
+def one_order_a_step(made: MADE, orders: np.ndarray) -> Programs:
+    """Model and guide that choose one of `orders` [M, D] for all rows of a step (Germain et al., 2015)."""
+    places = np.argsort(orders, axis=1).astype(np.float32)
+
+    def model(rows: int) -> None:
+        net = module("p", OrderedMADE(made))
+        u = sample("u", dist.Uniform(0.0, 1.0))
+        order = ops.as_integer(ops.clip(u * len(places), 0, len(places) - 1))
+        with plate("data", rows):
+            sample("x", net(ops.asarray(places)[order]))
+
+    def guide() -> None:
+        sample("u", dist.Uniform(0.0, 1.0))
+
+    return model, guide
+
+
+def any_order(nade: DeepNADE) -> Programs:
+    """Model and guide that split the dimensions of each row into known and hidden ones (Uria et al., 2014)."""
+
+    def uniform() -> ops.Array:
+        return sample("u", dist.Uniform(0.0, 1.0).expand([nade.dim + 1]).to_event(1))
+
+    def model(rows: int) -> None:
+        p = module("p", AnyOrder(nade))
+        with plate("data", rows):
+            sample("x", p(uniform()))
+
+    def guide(x: ops.Array) -> None:
+        with plate("data", len(x)):
+            uniform()
+
+    return model, guide
 
 
 @dataclass(frozen=True)
-class AnyOrder(Learnable):
-    """A MADE of bits whose order comes as its context: the place of each dimension, [D]."""
+class OrderedMADE(Learnable):
+    """A MADE of bits whose order comes as its context: the place of each dimension, [D].
+
+    What `OrderEnsemble(made, orders, pick=True)` computes, faster: it moves masks, which have no gradient, where the
+    ensemble moves the weights of any network.
+    """
 
     made: MADE
 
@@ -49,27 +90,3 @@ class AnyOrder(Learnable):
 
     def draw(self, params: Any, noise: Any, shape: tuple[int, ...], context: ops.Array | None = None) -> ops.Array:
         return ops.as_float(noise.uniform((*shape, *self.event_shape)) < 0.5)  # for the first look at shapes only
-
-
-def any_order(made: MADE, orders: np.ndarray) -> Callable[..., None]:
-    """The program that chooses one of `orders` [M, D] for all rows."""
-    places = np.argsort(orders, axis=1).astype(np.float32)
-
-    def model(rows: int) -> None:
-        net = module("p", AnyOrder(made))
-        order = sample("order", dist.Categorical(logits=ops.asarray(np.zeros(len(places), np.float32))))
-        with plate("data", rows):
-            sample("x", net(ops.asarray(places)[order]))
-
-    return model
-
-
-@dataclass(frozen=True)
-class OneOrderAStep(Algorithm):
-    """Maximum likelihood of the rows under one draw of the global latent sites from their prior."""
-
-    roles: ClassVar[tuple[str, ...]] = ("model",)
-
-    def losses(self, p: Any, batch: Any) -> dict[str, ops.Array]:
-        rows, _ = p.terms(batch | p.draw(batch).values)
-        return {"model": -ops.mean(rows)}
