@@ -107,6 +107,7 @@ TABLE = {
         ((VECTORS, WEIGHT, BIAS), VECTORS @ WEIGHT + BIAS),
         ((X[0], WEIGHT, BIAS), X[0] @ WEIGHT + BIAS),
     ],
+    "masked": [((X, (Y > 0).astype(np.float32)), np.where(Y > 0, X, 0))],
     "inverse": [((SQUARE,), np.linalg.inv(SQUARE)), ((SQUARE[0],), np.linalg.inv(SQUARE[0]))],
     "stop_gradient": [((X,), X)],
     "as_integer": [((X * 3,), np.trunc(X * 3)), ((X > 0,), X > 0), ((CLASSES,), CLASSES)],
@@ -133,7 +134,7 @@ TABLE = {
     "solve_triangular": [((np.tril(SQUARE), SQUARE), np.linalg.solve(np.tril(SQUARE), SQUARE))],
 }
 ELEMENTWISE = [*list(TABLE)[: list(TABLE).index("sum")], "stop_gradient"]
-LOOPS = {"associative_scan", "scan", "while_loop", "recompute", "settle", "triangular_solution"}
+LOOPS = {"associative_scan", "entry", "scan", "while_loop", "recompute", "settle", "triangular_solution"}
 CREATE = {"asarray", "as_float", "as_type_of", "zeros", "ones", "arange", "eye"}
 CONTEXT = {"active", "activate"}
 PIECES = {"split": [((X, (1, 3)), [X[:, :1], X[:, 1:]]), ((VECTORS, (2, 3), 0), [VECTORS[:2], VECTORS[2:]])]}
@@ -363,6 +364,13 @@ def test_scan_and_while_loop(backend):
     assert isinstance(found, LIBRARY[backend])
     assert (np.asarray(found) >= 10).any()
     assert (np.asarray(found) / 2 < 10).all()
+
+
+def test_entries_of_a_table_along_a_count(backend):
+    table, x = np.array([2.0, 0.5, -1.0]), TENSOR[backend](X)
+    count, rows = ops.scan(lambda i, row: (i + 1, row * ops.entry(table, i)), 0, x)
+    assert int(count) == 3
+    np.testing.assert_allclose(np.asarray(rows), X * table[:, None].astype(np.float32))
 
 
 @pytest.mark.parametrize("reverse", [False, True])

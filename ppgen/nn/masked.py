@@ -106,32 +106,38 @@ class MaskedMLP:
     def init_cache(
         self, params: dict[str, ops.Array], shape: tuple[int, ...], context: ops.Array | None = None
     ) -> dict[str, Any]:
-        """What is known: no unit yet. A row is a unit, block after block; a column is an entry of `shape`."""
+        """What is known: no unit yet. A row is an entry of `shape`; units stand in the order of their steps."""
+        rows = math.prod(shape)
         hidden, result = self._from_context(params, context)
         extra = {"out": result, **({"0": hidden} if self.hidden else {})}
-        known = [ops.zeros((units.size, math.prod(shape)), params["out.bias"]) for units in self._blocks[:-1]]
-        weights = {name: self._rows(weight, *self._ends[name]) for name, weight in self._masked(params).items()}
-        biases = {
-            name: self._columns(params[f"{name}.bias"] + extra.get(name, 0.0), shape, self._ends[name][1])
-            for name in weights
-            if name != "direct"
-        }
+        weights, biases = {}, {}
+        for name, weight in self._masked(params).items():
+            source, target = self._ends[name]
+            weights[name] = self._sorted(self._sorted(weight, source, 0), target, 1)
+            if name != "direct":
+                bias = params[f"{name}.bias"] + extra.get(name, 0.0)
+                if bias.ndim > 1:
+                    bias = ops.broadcast_to(bias, (*shape, bias.shape[-1])).reshape(rows, bias.shape[-1])
+                biases[name] = self._sorted(bias, target, -1)
+        known = [ops.zeros((rows, times.size), params["out.bias"]) for times in self._times[:-1]]
         return {"known": known, "weights": weights, "biases": biases}
 
     def enter(self, params: dict[str, ops.Array], cache: dict[str, Any], i: Any) -> dict[str, Any]:
         """What the steps i to i + block - 1 need: their units, the weights between those, and what comes from before."""
-        number = i // self.block
+        number, known = i // self.block, cache["known"]
+        start = [ops.entry(window.starts, number) for window in self._windows]
+        mine = [ops.as_type_of(ops.entry(window.mine, number), known[0]) for window in self._windows]
         inner, before = {}, {}
-        for name, weights in cache["weights"].items():
-            source, _ = self._ends[name]
-            size = self._blocks[source].shape[1]
-            weight = ops.window(weights, number, 1, 0)[0]
-            inner[name] = ops.window(weight, number * size, size, 1)
-            before[name] = weight @ cache["known"][source]
-        for name, biases in cache["biases"].items():
-            before[name] = before[name] + ops.window(biases, number, 1, 0)[0]
-        units = [known[: units.shape[1]] * 0 for known, units in zip(cache["known"], self._blocks, strict=False)]
-        return {"units": units, "inner": inner, "before": before}
+        for name, weight in cache["weights"].items():
+            source, target = self._ends[name]
+            weight = ops.window(weight, start[target], mine[target].shape[0], 1)
+            before[name] = known[source] @ weight
+            inner[name] = ops.window(weight, start[source], mine[source].shape[0], 0) * mine[source][:, None]
+        for name, bias in cache["biases"].items():
+            _, target = self._ends[name]
+            before[name] = before[name] + ops.window(bias, start[target], mine[target].shape[0])
+        units = [ops.zeros((k.shape[0], own.shape[0]), k) for k, own in zip(known, mine, strict=False)]
+        return {"units": units, "inner": inner, "before": before, "start": start, "mine": mine}
 
     def step(
         self, params: dict[str, ops.Array], block: dict[str, Any], x: ops.Array, i: Any
@@ -140,31 +146,33 @@ class MaskedMLP:
 
         Units of the block that see more than is known come out wrong, and are computed again at a later step.
         """
-        place = i % self.block
-        inner, before = block["inner"], block["before"]
-        new = ops.moveaxis(x.reshape(math.prod(x.shape[:-1]), self.inputs), 0, 1)
-        units = [ops.put_window(block["units"][0], new, place * self.inputs, 0)]
+        inner, before, first = block["inner"], block["before"], block["units"][0]
+        place = ((i - 1) * self.inputs - block["start"][0]) % first.shape[1]  # no input yet: zeros, to an unused place
+        units = [ops.put_window(first, x.reshape(first.shape[0], self.inputs), place)]
         for layer in range(len(self.hidden)):
-            h = self._activate(before[f"{layer}"] + inner[f"{layer}"] @ units[-1])
+            h = self._activate(ops.linear(units[-1], inner[f"{layer}"], before[f"{layer}"]))
             units.append(h + units[-1] if self.residual and layer else h)
 
         def out(name: str, h: ops.Array) -> ops.Array:
-            weight, rest = (ops.window(a[name], place * self.outputs, self.outputs, 0) for a in (inner, before))
-            return rest + weight @ h
+            weight, rest = (
+                ops.window(a[name], i * self.outputs - block["start"][-1], self.outputs) for a in (inner, before)
+            )
+            return ops.linear(h, weight, rest)
 
         theta = out("out", units[-1])
         if "direct" in inner:
             theta = theta + out("direct", units[0])
-        return {**block, "units": units}, ops.moveaxis(theta, 0, 1).reshape(*x.shape[:-1], self.outputs)
+        return {**block, "units": units}, theta.reshape(*x.shape[:-1], self.outputs)
 
     def leave(
         self, params: dict[str, ops.Array], cache: dict[str, Any], block: dict[str, Any], i: Any
     ) -> dict[str, Any]:
         """The cache after the last step of the block that began at i: its units are known."""
-        number = i // self.block
         known = [
-            ops.put_window(known, units, number * units.shape[0], 0)
-            for known, units in zip(cache["known"], block["units"], strict=True)
+            ops.put_window(known, ops.window(known, start, own.shape[0]) + units * own, start)
+            for known, units, start, own in zip(
+                cache["known"], block["units"], block["start"], block["mine"], strict=False
+            )
         ]
         return {**cache, "known": known}
 
@@ -203,39 +211,19 @@ class MaskedMLP:
         }
 
     @cached_property
-    def _blocks(self) -> list[np.ndarray]:
-        """Which units of each layer are computed in each block of steps, [blocks, units]; -1 where there are fewer."""
+    def _windows(self) -> list["_Windows"]:
+        """Of each layer, the units that each block of steps computes."""
         count = -(-self.dim // self.block)
-        blocks = []
-        for layer, times in enumerate(self._times):
-            order = np.argsort(times, kind="stable")
-            rows = [order[times[order] // self.block == number] for number in range(count)]
-            if layer == 0:
-                rows[0] = np.concatenate([np.full(self.inputs, -1), rows[0]])  # before the first step: no input
-            size = max(1, *map(len, rows))
-            blocks.append(np.array([np.pad(row, (0, size - len(row)), constant_values=-1) for row in rows]))
-        return blocks
+        return [_Windows.of(np.sort(times) // self.block, count) for times in self._times]
 
-    def _rows(self, weight: ops.Array, source: int, target: int) -> ops.Array:
-        """A masked weight matrix as [blocks, units of the target, all units of the source]."""
-        above, below = self._blocks[source].ravel(), self._blocks[target]
-        weight = ops.take(weight, np.maximum(above, 0), 0) * ops.as_type_of(above >= 0, weight)[:, None]
-        return ops.moveaxis(ops.take(weight, np.maximum(below.ravel(), 0), 1), 0, 1).reshape(*below.shape, above.size)
-
-    def _columns(self, bias: ops.Array, shape: tuple[int, ...], target: int) -> ops.Array:
-        """A bias [n], or one [..., n] that depends on the context, as [blocks, units, 1 or entries of `shape`]."""
-        units = self._blocks[target]
-        if bias.ndim == 1:
-            bias = bias[None]
-        else:
-            bias = ops.broadcast_to(bias, (*shape, bias.shape[-1])).reshape(math.prod(shape), bias.shape[-1])
-        return ops.moveaxis(ops.take(bias, np.maximum(units.ravel(), 0)), 0, 1).reshape(*units.shape, bias.shape[0])
+    def _sorted(self, x: ops.Array, layer: int, axis: int) -> ops.Array:
+        """`x` with the units of a layer along an axis in the order of their steps; hidden units are so already."""
+        if self.order is None or 0 < layer <= len(self.hidden):
+            return x
+        return ops.take(x, np.argsort(self._times[layer], kind="stable"), axis)
 
     def _masked(self, params: dict[str, ops.Array]) -> dict[str, ops.Array]:
-        return {
-            name: params[f"{name}.weight"] * ops.as_type_of(mask, params[f"{name}.weight"])
-            for name, mask in self._masks.items()
-        }
+        return {name: ops.masked(params[f"{name}.weight"], mask) for name, mask in self._masks.items()}
 
     def _from_context(self, params: dict[str, ops.Array], context: ops.Array | None) -> tuple[Any, Any]:
         """What the context adds to the first hidden layer and to the outputs."""
@@ -245,6 +233,23 @@ class MaskedMLP:
 
     def _activate(self, x: ops.Array) -> ops.Array:
         return ACTIVATIONS[self.activation](x)
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Stretches of a layer, all of one size: each holds the units of a block, and maybe some of its neighbours'."""
+
+    starts: np.ndarray  # [blocks]
+    mine: np.ndarray  # [blocks, size]: whether a unit is the block's own
+
+    @classmethod
+    def of(cls, blocks: np.ndarray, count: int) -> "_Windows":
+        """Those of a layer whose units belong to the given blocks, in rising order."""
+        numbers = np.arange(count)
+        size = max(1, np.bincount(blocks, minlength=count)[:count].max())
+        starts = np.minimum(np.searchsorted(blocks, numbers), len(blocks) - size)
+        mine = blocks[starts[:, None] + np.arange(size)] == numbers[:, None]
+        return cls(starts, mine)
 
 
 def check_order(order: tuple[int, ...] | None, dim: int) -> None:

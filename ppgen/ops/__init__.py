@@ -74,6 +74,7 @@ from ppgen.ops.implicit import (
 )
 from ppgen.ops.loops import (
     associative_scan,
+    entry,
     recompute,
     scan,
     while_loop,
@@ -81,6 +82,7 @@ from ppgen.ops.loops import (
 from ppgen.ops.products import (
     inverse,
     linear,
+    masked,
     solve_triangular,
 )
 
@@ -107,6 +109,7 @@ __all__ = [
     "cumsum",
     "einsum",
     "elu",
+    "entry",
     "every",
     "exp",
     "expm1",
@@ -122,6 +125,7 @@ __all__ = [
     "log_softmax",
     "logmeanexp",
     "logsumexp",
+    "masked",
     "maximum",
     "mean",
     "moveaxis",

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from ppgen.ops.arrays import concatenate, stack
 from ppgen.ops.dispatch import Array, torch_of
@@ -24,6 +26,11 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, rever
         carry, y = step(carry, jax.tree.unflatten(tree, row))
         ys.append(y)
     return carry, jax.tree.map(lambda *rows: stack(rows), *(reversed(ys) if reverse else ys))
+
+
+def entry(table: np.ndarray, i: Any) -> Any:
+    """The i-th entry of a fixed table, where i is an int or, while JAX compiles a loop that counts, an array."""
+    return table[i] if isinstance(i, int) else jnp.asarray(table)[i]
 
 
 def associative_scan(fn: Callable[[Any, Any], Any], xs: Array, reverse: bool = False) -> Array:

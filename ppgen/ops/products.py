@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -41,6 +42,14 @@ _product.def_abstract_eval(lambda x, w: jax.core.ShapedArray((*x.shape[:-1], w.s
 mlir.register_lowering(_product, mlir.lower_fun(_flat_product, multiple_results=False))
 ad.defbilinear(_product, lambda cotangent, _, weight: _product.bind(cotangent, weight.T), _weight_gradient)
 batching.primitive_batchers[_product] = _batched_product
+
+
+def masked(weight: Array, mask: np.ndarray) -> Array:
+    """The entries of a matrix where a fixed mask of zeros and ones has a one, and 0 elsewhere."""
+    torch = torch_of(weight)
+    if torch is None:
+        return jnp.where(mask != 0, weight, 0)  # a mask of bits is the fastest in XLA, one of floats in torch
+    return weight * torch.as_tensor(mask, dtype=weight.dtype)
 
 
 def inverse(x: Array) -> Array:

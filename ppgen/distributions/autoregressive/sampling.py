@@ -45,28 +45,27 @@ def incremental(net: Any, params: Any, encode: Map, draw: Map, noise: ops.Array,
     *shape, dim, size = noise.shape
     noise = ops.moveaxis(ops.take(noise, net.permutation, -2), -2, 0)
 
-    def step(carry: Any, current: Any) -> Any:
-        cache, x = carry
-        i, noise = current
-        cache, theta = net.step(params, cache, encode(x) * (i > 0), i)
+    def step(carry: Any, noise: ops.Array) -> Any:
+        i, cache, entering = carry
+        cache, theta = net.step(params, cache, entering, i)
         x = draw(theta, noise)
-        return (cache, x), x
+        return (i + 1, cache, encode(x)), x
 
-    def steps(carry: Any, current: Any) -> Any:
-        cache, x = carry
-        first = current[0][0]
-        (inner, x), drawn = ops.scan(step, (net.enter(params, cache, first), x), current)
-        return (net.leave(params, cache, inner, first), x), drawn
+    def steps(carry: Any, noise: ops.Array) -> Any:
+        first, cache, entering = carry
+        inner = net.enter(params, cache, first)
+        (after, inner, entering), x = ops.scan(step, (first, inner, entering), noise)
+        return (after, net.leave(params, cache, inner, first), entering), x
 
-    start = net.init_cache(params, tuple(shape), context), noise[0, ..., 0] * 0
+    start = 0, net.init_cache(params, tuple(shape), context), encode(noise[0, ..., 0]) * 0
     block = getattr(net, "block", None)
     if block is None:
-        _, x = ops.scan(step, start, (ops.arange(dim, noise), noise))
+        _, x = ops.scan(step, start, noise)
     else:
         blocks = -(-dim // block)
         missing = blocks * block - dim  # steps that complete the last block
         noise = ops.concatenate([noise, noise[:missing]], 0).reshape(blocks, block, *shape, size)
-        _, x = ops.scan(steps, start, (ops.arange(blocks * block, noise).reshape(blocks, block), noise))
+        _, x = ops.scan(steps, start, noise)
         x = x.reshape(blocks * block, *shape)[:dim]
     return ops.take(ops.moveaxis(x, 0, -1), np.argsort(net.permutation))
 
