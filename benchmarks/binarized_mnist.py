@@ -2,6 +2,7 @@
 
     python -m benchmarks.binarized_mnist --model made --minutes 10
     python -m benchmarks.binarized_mnist --model made --masks 32 --hidden 8000 --epochs 300
+    python -m benchmarks.binarized_mnist --model made_readings --epochs 24 --weight-decay 0.1
     python -m benchmarks.binarized_mnist --model eonade --orders 32 --test-rows 1000 --minutes 30
     python -m benchmarks.binarized_mnist --model made nade eonade fvsbn --data digits
 
@@ -9,10 +10,12 @@ A model learns from the training rows alone (Adam, batches of 100, a step size t
 mean of the parameters over the last steps is judged on the validation rows after each epoch, and the best one is
 evaluated on the test rows: exactly, in nats. `--minutes` plans as many epochs as fit into the time. A model of many
 orders is judged in one, a random one; at the end also by ensembles of several, which are mixtures of their densities.
+`made_readings` learns a MADE for each of four ways to read a picture, and mixes those.
 """
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +32,7 @@ from benchmarks.averaging import averaged
 from benchmarks.mnist import _device as device
 from benchmarks.orders import any_order, one_order_a_step
 from ppgen import module, plate, sample
-from ppgen.distributions import FVSBN, MADE, NADE, DeepNADE, Learnable, OrderEnsemble
+from ppgen.distributions import FVSBN, MADE, NADE, DeepNADE, Learnable, Mixture, OrderEnsemble
 from ppgen.distributions.autoregressive import Autoregressive
 
 EPOCHS = {"binarized_mnist": 30, "mushrooms": 300, "digits": 300}
@@ -46,6 +49,7 @@ class Recipe:
     hidden: tuple[int, ...]
     guide: Callable[..., None] | None = None
     published: dict[int, float] = field(default_factory=dict)
+    title: str = ""
 
     @property
     def algorithm(self) -> ppgen.Algorithm:
@@ -75,39 +79,62 @@ def random_orders(dim: int, count: int, options: argparse.Namespace) -> np.ndarr
     return np.stack([rng.permutation(dim) for _ in range(count)])
 
 
-def made(dim: int, options: argparse.Namespace) -> Recipe:
+def made(shape: tuple[int, ...], options: argparse.Namespace) -> list[Recipe]:
+    dim = math.prod(shape)
     hidden = tuple(options.hidden or ([2000] if dim == 784 else [500]))
     net = MADE(dim, hidden=hidden)
     if options.masks == 1:
-        return Recipe(density(net), {1: net}, hidden)
+        return [Recipe(density(net), {1: net}, hidden)]
     orders = random_orders(dim, options.masks, options)
     model, guide = one_order_a_step(net, orders)
     published = {1: {32: 88.04}, 2: {32: 86.64}}
-    return Recipe(model, ensembles(net, orders), hidden, guide, published.get(len(hidden), {}))
+    return [Recipe(model, ensembles(net, orders), hidden, guide, published.get(len(hidden), {}))]
 
 
-def nade(dim: int, options: argparse.Namespace) -> Recipe:
+def made_readings(shape: tuple[int, ...], options: argparse.Namespace) -> list[Recipe]:
+    """MADE by rows, by columns, and both backwards, each with parameters of its own."""
+    if len(shape) != 2:
+        raise SystemExit(f"expected pictures for made_readings; got rows of shape {shape}. Use --model made.")
+    pixels = np.arange(np.prod(shape)).reshape(shape)
+    orders = {
+        "rows": pixels,
+        "columns": pixels.T,
+        "rows backwards": pixels[::-1, ::-1],
+        "columns backwards": pixels.T[::-1, ::-1],
+    }
+    recipes = []
+    for title, order in orders.items():
+        hidden = tuple(options.hidden or ([2000] if pixels.size == 784 else [500]))
+        net = MADE(pixels.size, hidden=hidden, order=tuple(order.ravel().tolist()))
+        recipes.append(Recipe(density(net), {1: net}, hidden, title=f", {title}"))
+    return recipes
+
+
+def nade(shape: tuple[int, ...], options: argparse.Namespace) -> list[Recipe]:
+    dim = math.prod(shape)
     hidden = tuple(options.hidden or [500])
     if len(hidden) > 1:
         raise SystemExit(f"expected one hidden layer of a NADE; got --hidden {hidden}. Use --model eonade for more.")
     net = NADE(dim, *hidden)
-    return Recipe(density(net), {1: net}, hidden, published={1: 88.33})
+    return [Recipe(density(net), {1: net}, hidden, published={1: 88.33})]
 
 
-def eonade(dim: int, options: argparse.Namespace) -> Recipe:
+def eonade(shape: tuple[int, ...], options: argparse.Namespace) -> list[Recipe]:
+    dim = math.prod(shape)
     hidden = tuple(options.hidden or [500, 500])
     net = DeepNADE(dim, hidden)
     model, guide = any_order(net)
     published = {128: 85.10} if len(hidden) == 2 else {}
-    return Recipe(model, ensembles(net, random_orders(dim, options.orders, options)), hidden, guide, published)
+    return [Recipe(model, ensembles(net, random_orders(dim, options.orders, options)), hidden, guide, published)]
 
 
-def fvsbn(dim: int, options: argparse.Namespace) -> Recipe:
+def fvsbn(shape: tuple[int, ...], options: argparse.Namespace) -> list[Recipe]:
+    dim = math.prod(shape)
     net = FVSBN(dim)
-    return Recipe(density(net), {1: net}, ())
+    return [Recipe(density(net), {1: net}, ())]
 
 
-MODELS = {"made": made, "nade": nade, "eonade": eonade, "fvsbn": fvsbn}
+MODELS = {"made": made, "made_readings": made_readings, "nade": nade, "eonade": eonade, "fvsbn": fvsbn}
 
 
 class Watch:
@@ -174,25 +201,50 @@ def fit(recipe: Recipe, rows: np.ndarray, epochs: int, options: argparse.Namespa
 
 def run(name: str, data: ppgen.data.Dataset, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Train a model; its lines of the table."""
-    recipe = MODELS[name](data.shape[0] if len(data.shape) == 1 else int(np.prod(data.shape)), options)
+    recipes = MODELS[name](data.shape, options)
+    watches = [train(recipe, data, options) for recipe in recipes]
+    figures = []
+    for recipe, watch in zip(recipes, watches, strict=True):
+        one = ", one order" if len(recipe.nets) > 1 else recipe.title
+        for size, net in recipe.nets.items():
+            title = f"{name}{one if size == 1 else f', {size} orders'}"
+            figures.append(judged(title, net, watch.params, [watch], data) | about(name, size, recipe, data))
+    for size in range(2, len(recipes) + 1):
+        net = Mixture(tuple(recipe.nets[1] for recipe in recipes[:size]))
+        params = {"p.logits": np.zeros(size, np.float32)}  # of equal weights
+        for k, watch in enumerate(watches[:size]):
+            params |= {path.replace("p.", f"p.{k}.", 1): value for path, value in watch.params.items()}
+        title = f"{name}, {size} mixed"
+        figures.append(judged(title, net, params, watches[:size], data) | about(name, size, recipes[0], data))
+    return figures
+
+
+def train(recipe: Recipe, data: ppgen.data.Dataset, options: argparse.Namespace) -> Watch:
+    """Train one density; what was seen on the way."""
     epochs = plan(recipe, data, options)
     until = time.perf_counter() + 66 * options.minutes if options.minutes else np.inf  # a tenth of grace
     watch = Watch(recipe.nets[1], data.valid["x"], epochs, until)
     fit(recipe, data.train["x"], epochs, options, [watch])
-    about = {
-        "model": name, "hidden": recipe.hidden, "epochs": watch.lines[-1]["epoch"], "best": watch.epoch,
-        "minutes": watch.lines[-1]["seconds"] / 60, "valid": watch.best, "history": watch.lines,
+    return watch
+
+
+def judged(
+    title: str, net: Learnable, params: dict[str, Any], watches: list[Watch], data: ppgen.data.Dataset
+) -> dict[str, Any]:
+    """A density under what it has learned, on the test rows; and how it was learned."""
+    found, (watch, *_) = Judge(net, data.test["x"])(params), watches
+    return {
+        "title": title, "nats": -found.nats, "stderr": found.stderr, "epochs": watch.lines[-1]["epoch"],
+        "best": watch.epoch, "valid": watch.best, "history": watch.lines,
+        "minutes": sum(watch.lines[-1]["seconds"] for watch in watches) / 60,
         "epoch": float(np.median([line["trained"] for line in watch.lines[-10:]])),
     }  # fmt: skip
-    figures = []
-    for size, net in recipe.nets.items():
-        found = Judge(net, data.test["x"])(watch.params)
-        one = ", one order" if len(recipe.nets) > 1 else ""
-        figures.append({
-            **about, "title": f"{name}{one if size == 1 else f', {size} orders'}", "orders": size, "nats": -found.nats,
-            "stderr": found.stderr, "published": recipe.published.get(size) if data.name == "binarized_mnist" else None,
-        })  # fmt: skip
-    return figures
+
+
+def about(name: str, size: int, recipe: Recipe, data: ppgen.data.Dataset) -> dict[str, Any]:
+    """What a line is of."""
+    published = recipe.published.get(size) if data.name == "binarized_mnist" else None
+    return {"model": name, "orders": size, "hidden": recipe.hidden, "published": published}
 
 
 def load(options: argparse.Namespace) -> ppgen.data.Dataset:
