@@ -91,9 +91,12 @@ class MaskedMLP:
         hidden, result = self._from_context(params, context)
         h = x
         for i in range(len(self.hidden)):
-            new = self._activate(ops.linear(h, w[f"{i}"], params[f"{i}.bias"]) + (hidden if i == 0 else 0.0))
+            new = ops.linear(h, w[f"{i}"], params[f"{i}.bias"])
+            new = self._activate(new + hidden if i == 0 and self.context else new)
             h = h + new if self.residual and i else new
-        out = ops.linear(h, w["out"], params["out.bias"]) + result
+        out = ops.linear(h, w["out"], params["out.bias"])
+        if self.context:
+            out = out + result
         if "direct" in w:
             out = out + x @ w["direct"]
         return out.reshape(*out.shape[:-1], self.dim, self.outputs)

@@ -47,8 +47,8 @@ class Affine(Bijection):
         return x * ops.exp(log_scale) + theta[..., 0], log_scale
 
     def inverse(self, theta: ops.Array, y: ops.Array) -> tuple[ops.Array, ops.Array]:
-        log_scale = self._log_scale(theta)
-        return (y - theta[..., 0]) * ops.exp(-log_scale), -log_scale
+        log_slope = -self._log_scale(theta)
+        return (y - theta[..., 0]) * ops.exp(log_slope), log_slope
 
     def _log_scale(self, theta: ops.Array) -> ops.Array:
         return self.bound * ops.tanh(theta[..., 1] / self.bound)

@@ -52,8 +52,8 @@ class RationalQuadraticSpline(Bijection):
         inside = self._inside(x)
         (left, width), (bottom, height), slopes = self._bins(theta)
         at = ops.where(inside, x, 0.0)  # outside nothing is computed that could overflow, not even a gradient
-        here = self._bin(left, at)
-        left, width, bottom, height, *slopes = (_pick(here, of) for of in (left, width, bottom, height, *slopes))
+        number = self._bin(left, at)
+        left, width, bottom, height, *slopes = (_pick(number, of) for of in (left, width, bottom, height, *slopes))
         xi = ops.clip((at - left) / width, 0.0, 1.0)
         share, log_slope = _curve(xi, height / width, *slopes)
         return ops.where(inside, bottom + height * share, x), ops.where(inside, log_slope, 0.0)
@@ -62,8 +62,8 @@ class RationalQuadraticSpline(Bijection):
         inside = self._inside(y)
         (left, width), (bottom, height), slopes = self._bins(theta)
         at = ops.where(inside, y, 0.0)
-        here = self._bin(bottom, at)
-        left, width, bottom, height, *slopes = (_pick(here, of) for of in (left, width, bottom, height, *slopes))
+        number = self._bin(bottom, at)
+        left, width, bottom, height, *slopes = (_pick(number, of) for of in (left, width, bottom, height, *slopes))
         xi = _solve(ops.clip((at - bottom) / height, 0.0, 1.0), height / width, *slopes)
         _, log_slope = _curve(xi, height / width, *slopes)
         return ops.where(inside, left + width * xi, y), ops.where(inside, -log_slope, 0.0)
@@ -76,7 +76,7 @@ class RationalQuadraticSpline(Bijection):
         widths, heights, slopes = ops.split(theta, (self.bins, self.bins, self.bins - 1))
 
         def edges(logits: ops.Array) -> tuple[ops.Array, ops.Array]:
-            size = 2 * self.bound * (SMALLEST + (1 - SMALLEST * self.bins) * ops.softmax(logits))
+            size = 2 * self.bound * (SMALLEST + (1 - SMALLEST * self.bins) * _shares(logits))
             return ops.cumsum(size) - size - self.bound, size
 
         slopes = SMALLEST + ops.softplus(slopes + math.log(math.expm1(1 - SMALLEST)))  # 1 at theta = 0
@@ -84,14 +84,20 @@ class RationalQuadraticSpline(Bijection):
         return edges(widths), edges(heights), (ops.concatenate([end, slopes]), ops.concatenate([slopes, end]))
 
     def _bin(self, starts: ops.Array, x: ops.Array) -> ops.Array:
-        """Which bin [..., K] holds x [...]: True at one place."""
-        passed = ops.sum(ops.as_type_of(starts[..., 1:] <= x[..., None], x), -1)
-        return ops.arange(self.bins, x) == passed[..., None]
+        """The number of the bin that holds x, [...]."""
+        return ops.as_integer(ops.sum(ops.as_type_of(starts[..., 1:] <= x[..., None], x), -1))
 
 
-def _pick(here: ops.Array, values: ops.Array) -> ops.Array:
-    """The entry of each row [..., K] of `values` where `here` is true."""
-    return ops.sum(ops.where(here, values, 0.0), -1)
+def _shares(logits: ops.Array) -> ops.Array:
+    """The softmax of each row, written out: on rows so short torch's own takes seven times as long."""
+    weights = ops.exp(logits - ops.stop_gradient(ops.amax(logits, -1))[..., None])
+    return weights / ops.sum(weights, -1, keepdims=True)
+
+
+def _pick(number: ops.Array, values: ops.Array) -> ops.Array:
+    """The entry of each row [..., K] of `values` with the given number."""
+    values = ops.broadcast_to(values, (*number.shape, values.shape[-1]))
+    return ops.take_along(values, number[..., None])[..., 0]
 
 
 def _curve(xi: ops.Array, slope: ops.Array, start: ops.Array, end: ops.Array) -> tuple[ops.Array, ops.Array]:

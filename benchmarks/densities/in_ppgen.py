@@ -1,0 +1,56 @@
+"""The densities of ppgen, on either backend."""
+
+from functools import partial
+
+import numpy as np
+
+from benchmarks.densities.task import BINS, BOUND, ROWS, TRANSFORMS, Task
+from benchmarks.densities.task import MODELS as MODELS
+from ppgen.distributions import MADE, Flow, Learnable, StandardNormal, flows
+
+
+def start(task: Task, backend: str):
+    density = density_of(task)
+    generator = np.random.default_rng(0)
+    params = {path: spec.draw(generator) for path, spec in density.specs().items()}
+    parameters = sum(value.size for value in params.values())
+    return *{"numpyro": compiled, "pyro": eager}[backend](density, params, task.rows), parameters
+
+
+start_numpyro = partial(start, backend="numpyro")
+start_pyro = partial(start, backend="pyro")
+
+
+def density_of(task: Task) -> Learnable:
+    if task.model == "MADE":
+        return MADE(task.dim, task.hidden)
+    back = tuple(reversed(range(task.dim)))
+    spline = flows.RationalQuadraticSpline(BINS, BOUND)
+    transform = {
+        "MAF": lambda i: flows.AutoregressiveTransform(task.dim, hidden=task.hidden, order=back if i % 2 else None),
+        "coupling": lambda i: flows.Coupling(task.dim, hidden=task.hidden[:1], swap=bool(i % 2)),
+        "NSF": lambda i: flows.Coupling(task.dim, spline, hidden=task.hidden[:1], swap=bool(i % 2)),
+    }[task.model]
+    return Flow(StandardNormal(task.dim), [transform(i) for i in range(TRANSFORMS)])
+
+
+def compiled(density: Learnable, params: dict[str, np.ndarray], rows: np.ndarray):
+    import jax
+
+    params, rows = jax.tree.map(jax.numpy.asarray, (params, rows))
+    key = jax.random.key(0)
+    log_prob = jax.jit(lambda params, rows: density.apply(params).log_prob(rows))
+    sample = jax.jit(lambda params, key: density.apply(params).sample(key, (ROWS,)))
+    return lambda: log_prob(params, rows).block_until_ready(), lambda: sample(params, key).block_until_ready()
+
+
+def eager(density: Learnable, params: dict[str, np.ndarray], rows: np.ndarray):
+    import torch
+
+    params, rows = {path: torch.from_numpy(value) for path, value in params.items()}, torch.from_numpy(rows)
+
+    @torch.no_grad()
+    def log_prob():
+        return density.apply(params).log_prob(rows)
+
+    return log_prob, lambda: density.apply(params).sample((ROWS,))
