@@ -42,8 +42,11 @@ def sample(name: str, fn: Any) -> ops.Array:
         ...         sample("x", dist.Normal(0.0, 1.0))
     """
     run = _running("sample")
-    if isinstance(fn, type) or not hasattr(fn, "log_prob"):
-        raise ProgramError(f"site {name!r}: expected a distribution, such as ppgen.dist.Normal(0.0, 1.0); got {fn!r}.")
+    if isinstance(fn, type) or not hasattr(fn, "log_prob") or hasattr(fn, "specs"):
+        raise ProgramError(
+            f"site {name!r}: expected a distribution, such as ppgen.dist.Normal(0.0, 1.0); got {fn!r}. A learnable one "
+            "becomes a distribution when it is called: sample('x', module('flow', flow)(context))."
+        )
     try:
         return run.backend.sample(name, fn, {run.backend.MARK: True})
     except Exception as error:
@@ -112,7 +115,15 @@ def module(name: str, net: Any) -> Any:
     if not hasattr(net, "specs"):
         return run.backend.module(run, name, net)
     values = {path: run.parameter(f"{name}.{path}", spec.draw, source=net) for path, spec in net.specs().items()}
-    return lambda *args, **kwargs: net.apply(values, *args, **kwargs)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return net.apply(values, *args, **kwargs)
+        except (TypeError, ValueError) as error:
+            error.add_note(f"(at module {name!r})")
+            raise
+
+    return call
 
 
 def deterministic(name: str, value: ops.Array) -> ops.Array:

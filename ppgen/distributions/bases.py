@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ppgen import ops
+from ppgen.distributions import arguments
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, check_event
 
 
@@ -15,7 +16,8 @@ class StandardNormal(Learnable):
     event_shape: tuple[int, ...]
 
     def __init__(self, *event_shape: int) -> None:
-        object.__setattr__(self, "event_shape", event_shape)
+        sizes = arguments.sizes(type(self).__name__, "event_shape", event_shape, empty=True)
+        arguments.settle(self, event_shape=sizes)
 
     def log_prob(self, params: Parameters, x: ops.Array, context: Any = None) -> ops.Array:
         check_event(self, x)
@@ -36,7 +38,8 @@ class StandardUniform(Learnable):
     support = "unit_interval"
 
     def __init__(self, *event_shape: int) -> None:
-        object.__setattr__(self, "event_shape", event_shape)
+        sizes = arguments.sizes(type(self).__name__, "event_shape", event_shape, empty=True)
+        arguments.settle(self, event_shape=sizes)
 
     def log_prob(self, params: Parameters, x: ops.Array, context: Any = None) -> ops.Array:
         check_event(self, x)

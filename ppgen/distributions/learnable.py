@@ -87,15 +87,31 @@ class Learnable:
                 f"expected a context whose last axis has size {self.context} for {self!r}; got none. "
                 "Call it with one: flow(context)."
             )
-        if context is not None and (not self.context or tuple(context.shape[-1:]) != (self.context,)):
-            wanted = f"a last axis of size {self.context}" if self.context else "no context (build it with context=...)"
-            raise ValueError(f"expected {wanted} for {self!r}; got a context of shape {tuple(context.shape)}.")
+        if context is not None:
+            context = _as_context(context, params)
+            if not self.context or tuple(context.shape[-1:]) != (self.context,):
+                wanted = (
+                    f"a last axis of size {self.context}" if self.context else "no context (build it with context=...)"
+                )
+                raise ValueError(f"expected {wanted} for {self!r}; got a context of shape {tuple(context.shape)}.")
+        if ops.active() is None:  # in a program they are as `specs` has them
+            self._check(params)
         return self._backend(params, context).density(self, dict(params), context)
 
     def init(self, seed: int = 0) -> dict[str, np.ndarray]:
         """Initial parameters, for use outside a program."""
         start = Initialiser(seed)
         return {path: spec.draw(start.generator(path)) for path, spec in self.specs().items()}
+
+    def _check(self, params: Parameters) -> None:
+        """Raise where parameters are missing, or have another shape."""
+        for path, spec in self.specs().items():
+            found = f"shape {tuple(params[path].shape)}" if path in params else "none of that name"
+            if found != f"shape {spec.shape}":
+                raise ValueError(
+                    f"expected a parameter {path!r} of shape {spec.shape} for {self!r}; got {found}. "
+                    "Build the distribution with the sizes that its parameters were learned with."
+                )
 
     def _backend(self, params: Parameters, context: ops.Array | None) -> Any:
         running = ops.active()
@@ -112,6 +128,14 @@ def check_event(learnable: Learnable, x: ops.Array) -> None:
         raise ValueError(
             f"expected values whose last axes are {learnable.event_shape} for {learnable!r}; got shape {tuple(x.shape)}."
         )
+
+
+def _as_context(context: Any, params: Parameters) -> ops.Array:
+    """A context as an array of the parameters' library: whole numbers, lists and NumPy's in their number type too."""
+    like = next(iter(params.values()), None)
+    if like is not None and (isinstance(context, np.ndarray) or not hasattr(context, "shape")):
+        return ops.as_type_of(np.asarray(context), like)
+    return ops.as_float(context, like)
 
 
 def as_float(x: ops.Array, params: Parameters) -> ops.Array:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.autoregressive.conditionals import choose
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
 
@@ -44,6 +45,8 @@ class Mixture(Learnable):
     def __post_init__(self) -> None:
         if not isinstance(self.components, tuple) or not self.components:
             raise ValueError(f"expected a tuple of components, at least one; got {self.components!r}.")
+        for component in self.components:
+            arguments.kind("Mixture", "each component", component, Learnable, "StandardNormal(2)")
         for what in ("event_shape", "support"):
             found = [getattr(component, what) for component in self.components]
             if any(value != found[0] for value in found):
@@ -51,6 +54,7 @@ class Mixture(Learnable):
                     f"expected components of one {what.replace('_', ' ')}; got {found}. Mix distributions of the same "
                     "values, or push one through a transform."
                 )
+        arguments.size("Mixture", "context", self.context, least=0)
         sizes = {component.context for component in self.components} - {0}
         if sizes - {self.context}:
             raise ValueError(
@@ -147,10 +151,8 @@ class GaussianMixture(Learnable):
     reparameterised = False
 
     def __post_init__(self) -> None:
-        for name in ("dim", "components"):
-            size = getattr(self, name)
-            if not (isinstance(size, int) and size > 0):
-                raise ValueError(f"expected {name} to be a positive integer; got {size!r}.")
+        for name in ("dim", "components", "context"):
+            arguments.size("GaussianMixture", name, getattr(self, name), least=int(name != "context"))
         if self.covariance not in ("diagonal", "full"):
             raise ValueError(f"expected covariance to be 'diagonal' or 'full'; got {self.covariance!r}.")
 

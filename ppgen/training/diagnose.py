@@ -48,8 +48,9 @@ def _densities(trainer: Trainer, state: State, batch: Batch, rows: np.ndarray | 
         for name, log_density in {**outcome.local, **outcome.shared}.items():
             bad = ~np.isfinite(backend.numpy(log_density))
             if bad.any():
-                where = _in_rows(np.flatnonzero(bad.any(0)), rows) if bad.ndim == 2 else ""
-                return f"the log density of site {name!r} of the {role} is not finite{where}"
+                where = np.flatnonzero(bad.any(0)) if bad.ndim == 2 else np.array([], int)
+                edge = _on_edge(joints[role].program.sites[name].support, batch.get(name), where, backend)
+                return f"the log density of site {name!r} of the {role} is not finite{_in_rows(where, rows)}{edge}"
     return None
 
 
@@ -67,6 +68,17 @@ def _gradients(trainer: Trainer, state: State, batch: Mapping[str, Any], rows: n
         where = _in_rows(np.flatnonzero([bool(bad(row)) for row in alone]), rows)
     these = " and of ".join(map(repr, names[:5]))
     return f"every log density is finite, but the gradient of the parameter {these} is not{where}"
+
+
+def _on_edge(support: Any, values: Any, where: np.ndarray, backend: Any) -> str:
+    """What to do about observed rows that have values at an end of their site's support."""
+    ends = [end for end in (support.low, support.high) if end is not None]
+    if values is None or support.kind != "real" or not np.isin(backend.numpy(values)[where], ends).any():
+        return ""
+    return (
+        f", which have values on the edge of its support, {support}: move them inside, or use a likelihood that is finite "
+        "there"
+    )
 
 
 def _in_rows(where: np.ndarray, rows: np.ndarray | None) -> str:

@@ -161,7 +161,7 @@ def _look_again(program: Program, arrays: Mapping[str, np.ndarray], full_batch: 
 
 def _does_not_run(program: Program, arrays: Mapping[str, np.ndarray], error: Exception) -> ProgramError:
     shapes = ", ".join(f"{name} {value.shape} {value.dtype}" for name, value in arrays.items())
-    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith("(at site")]  # not JAX's own
+    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith("(at ")]  # not JAX's own
     reason = " ".join([str(error).rstrip("."), *notes])
     return ProgramError(
         f"the {program.role} does not run on a batch of {plates.rows_of(arrays)} rows ({shapes}): {reason}. Expected a "

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.autoregressive.conditionals import Conditional
 from ppgen.distributions.autoregressive.sampling import METHODS, generate
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, as_float, check_event
@@ -45,6 +46,16 @@ class Autoregressive(Learnable):
     conditional: Conditional
     method: str = "incremental"
 
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        for name in ("dim", "length", "context"):
+            if hasattr(self, name):
+                arguments.size(owner, name, getattr(self, name), least=int(name != "context"))
+        arguments.kind(owner, "conditional", self.conditional, Conditional, "conditionals.Gaussian()")
+        if self.method not in METHODS:
+            raise ValueError(f"{owner}: expected a method of drawing, one of {tuple(METHODS)}; got {self.method!r}.")
+        _ = self.net  # checks its arguments
+
     @property
     def event_shape(self) -> tuple[int, ...]:
         return (len(self.net.permutation),)
@@ -72,8 +83,6 @@ class Autoregressive(Learnable):
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
     ) -> ops.Array:
-        if self.method not in METHODS:
-            raise ValueError(f"expected a method of drawing, one of {tuple(METHODS)}; got {self.method!r}.")
         family = self.conditional
         given = family.noise(noise, (*shape, *self.event_shape))
         x = generate(self.method, self.net, params, family.encode, family.draw, given, context)

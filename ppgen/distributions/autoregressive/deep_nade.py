@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.autoregressive.nade import NADENetwork
@@ -56,7 +57,8 @@ class DeepNADE(Autoregressive):
     def __post_init__(self) -> None:
         if not (isinstance(self.hidden, tuple) and self.hidden):
             raise ValueError(f"expected sizes of one or more hidden layers, such as (500, 500); got {self.hidden!r}.")
-        _ = self.net  # checks its arguments
+        arguments.settle(self, order=arguments.order("DeepNADE", self.order))
+        super().__post_init__()
 
     @cached_property
     def net(self) -> "DeepNADENetwork":

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from ppgen.distributions import arguments
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.nn import MaskedMLP
@@ -38,7 +39,8 @@ class FVSBN(Autoregressive):
     method: str = "incremental"
 
     def __post_init__(self) -> None:
-        _ = self.net  # checks its arguments
+        arguments.settle(self, order=arguments.order("FVSBN", self.order))
+        super().__post_init__()
 
     @cached_property
     def net(self) -> MaskedMLP:

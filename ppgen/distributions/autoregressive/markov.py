@@ -46,9 +46,6 @@ class MarkovChain(Autoregressive):
     context: int = 0
     method: str = "incremental"
 
-    def __post_init__(self) -> None:
-        _ = self.net  # checks its arguments
-
     @cached_property
     def conditional(self) -> Categorical:
         """A symbol."""

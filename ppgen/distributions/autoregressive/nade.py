@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional, MixtureOfGaussians
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.learnable import Parameters
@@ -54,7 +55,8 @@ class NADE(Autoregressive):
     method: str = "incremental"
 
     def __post_init__(self) -> None:
-        _ = self.net  # checks its arguments
+        arguments.settle(self, order=arguments.order(type(self).__name__, self.order))
+        super().__post_init__()
 
     @cached_property
     def net(self) -> "NADENetwork":

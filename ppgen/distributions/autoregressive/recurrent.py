@@ -42,9 +42,6 @@ class Recurrent(Autoregressive):
     context: int = 0
     method: str = "incremental"
 
-    def __post_init__(self) -> None:
-        _ = self.net  # checks its arguments
-
     @cached_property
     def net(self) -> RecurrentNetwork:
         """The network."""

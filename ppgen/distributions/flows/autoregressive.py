@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.autoregressive.sampling import METHODS, generate
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.transform import Transform
@@ -46,7 +47,13 @@ class AutoregressiveTransform(Transform):
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"expected a method, one of {tuple(METHODS)}; got {self.method!r}.")
-        _ = self.net  # checks its arguments
+        owner = type(self).__name__
+        arguments.size(owner, "dim", self.dim)
+        arguments.size(owner, "context", self.context, least=0)
+        arguments.kind(owner, "bijection", self.bijection, Bijection, "flows.Affine()")
+        hidden = arguments.sizes(owner, "hidden", self.hidden, empty=True)
+        arguments.settle(self, hidden=hidden, order=arguments.order(owner, self.order))
+        _ = self.net  # checks the rest
 
     @cached_property
     def net(self) -> nn.MaskedMLP:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters, Support
 
@@ -28,9 +29,13 @@ class Compose(Transform):
     transforms: tuple[Transform, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "transforms", tuple(self.transforms))
+        if not isinstance(self.transforms, tuple | list):
+            raise ValueError(f"expected a tuple of transforms; got {self.transforms!r}. Write (flows.LU(2),) for one.")
         if not self.transforms:
             raise ValueError("expected at least one transform; got none.")
+        for transform in self.transforms:
+            arguments.kind("Compose", "each part", transform, Transform, "flows.LU(2)")
+        arguments.settle(self, transforms=tuple(self.transforms))
         _ = self.dim, self.context  # check that the parts agree
 
     @property

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.lu import check_dim
 from ppgen.distributions.flows.transform import Transform
@@ -55,7 +56,10 @@ class Coupling(Transform):
             object.__setattr__(self, "mask", tuple(map(bool, self.mask)))
             if len(self.mask) != self.dim or len(set(self.mask)) < 2:
                 raise ValueError(f"expected a mask of {self.dim} values, not all of them equal; got {self.mask}.")
-        _ = self.net  # checks its arguments
+        arguments.size("Coupling", "context", self.context, least=0)
+        arguments.kind("Coupling", "bijection", self.bijection, Bijection, "flows.Affine()")
+        arguments.settle(self, hidden=arguments.sizes("Coupling", "hidden", self.hidden))
+        _ = self.net  # checks the rest
 
     @cached_property
     def net(self) -> nn.ResidualMLP:

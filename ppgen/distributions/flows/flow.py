@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.flows.compose import Compose, common, tree
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, check_event
@@ -34,8 +35,9 @@ class Flow(Learnable):
     transforms: tuple[Transform, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "transforms", tuple(self.transforms))
-        _ = self.transform, self.context  # check that the parts agree
+        arguments.kind("Flow", "the base", self.base, Learnable, "StandardNormal(2)")
+        arguments.settle(self, transforms=self.transform.transforms)
+        _ = self.context  # checks that the parts agree
         if isinstance(self.base.support, int) or self.base.support == "boolean":
             raise ValueError(f"expected a continuous base; got {self.base!r}, of support {self.base.support!r}.")
         dim = self.transform.dim
@@ -82,14 +84,19 @@ class Flow(Learnable):
         z, log_prob = self.base.draw_with_log_prob(
             nn.part(params, "base"), noise, shape, context if self.base.context else None
         )
-        x, log_det = self.transform.forward(params, z, context)
+        x, log_det = self._forward(params, z, context)
         return x, log_prob - log_det
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
     ) -> ops.Array:
         z = self.base.draw(nn.part(params, "base"), noise, shape, context if self.base.context else None)
-        return self.transform.forward(params, z, context)[0]
+        return self._forward(params, z, context)[0]
+
+    def _forward(self, params: Parameters, z: ops.Array, context: ops.Array | None) -> tuple[ops.Array, ops.Array]:
+        x, log_det = self.transform.forward(params, z, context)
+        check_event(self, x)  # a `Squeeze`, say, makes another shape of it
+        return x, log_det
 
     def __repr__(self) -> str:
         return tree("Flow", [self.base, *self.transforms])

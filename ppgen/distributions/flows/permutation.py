@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ppgen import ops
+from ppgen.distributions import arguments
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters
 
@@ -29,7 +30,7 @@ class Permutation(Transform):
     order: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "order", tuple(map(int, self.order)))
+        arguments.settle(self, order=arguments.order("Permutation", self.order))
         if not self.order or sorted(self.order) != list(range(len(self.order))):
             raise ValueError(f"expected an order with each of 0..{len(self.order) - 1} once; got {self.order}.")
 

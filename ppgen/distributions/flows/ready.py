@@ -170,11 +170,11 @@ def _autoregressive(
     dim: int, bijection: Bijection, n: int, hidden: tuple[int, ...], context: int, method: str
 ) -> list[Transform]:
     """Autoregressive transforms, every other one in reverse order."""
-    back = tuple(reversed(range(dim)))
-    return [
-        AutoregressiveTransform(dim, bijection, hidden, context, order=back if i % 2 else None, method=method)
-        for i in range(n)
-    ]
+
+    def order(i: int) -> tuple[int, ...] | None:
+        return tuple(reversed(range(dim))) if i % 2 else None
+
+    return [AutoregressiveTransform(dim, bijection, hidden, context, order=order(i), method=method) for i in range(n)]
 
 
 def _flow(base: Learnable | None, dim: int, transforms: object) -> Flow:

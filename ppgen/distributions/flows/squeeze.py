@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ppgen import ops
+from ppgen.distributions.flows.images import check_channels
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters
 
@@ -25,6 +26,7 @@ class Squeeze(Transform):
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
+        check_channels(self, x, None)
         *lead, c, h, w = x.shape
         if h % 2 or w % 2:
             raise ValueError(
@@ -38,6 +40,7 @@ class Squeeze(Transform):
     def inverse(
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
+        check_channels(self, y, None)
         *lead, c, h, w = y.shape
         if c % 4:
             raise ValueError(f"expected a multiple of 4 channels to make squares of; got {c}. Squeeze an image first.")
