@@ -50,6 +50,7 @@ class Recipe:
     guide: Callable[..., None] | None = None
     published: dict[int, float] = field(default_factory=dict)
     title: str = ""
+    learning_rate: float = 2e-3  # chosen on validation rows
 
     @property
     def algorithm(self) -> ppgen.Algorithm:
@@ -131,7 +132,7 @@ def eonade(shape: tuple[int, ...], options: argparse.Namespace) -> list[Recipe]:
 def fvsbn(shape: tuple[int, ...], options: argparse.Namespace) -> list[Recipe]:
     dim = math.prod(shape)
     net = FVSBN(dim)
-    return [Recipe(density(net), {1: net}, ())]
+    return [Recipe(density(net), {1: net}, (), learning_rate=1e-2)]
 
 
 MODELS = {"made": made, "made_readings": made_readings, "nade": nade, "eonade": eonade, "fvsbn": fvsbn}
@@ -191,7 +192,7 @@ def plan(recipe: Recipe, data: ppgen.data.Dataset, options: argparse.Namespace) 
 
 def fit(recipe: Recipe, rows: np.ndarray, epochs: int, options: argparse.Namespace, callbacks: list) -> ppgen.Fit:
     steps = epochs * -(-len(rows) // options.batch)
-    schedule = optax.cosine_decay_schedule(options.learning_rate, steps)
+    schedule = optax.cosine_decay_schedule(options.learning_rate or recipe.learning_rate, steps)
     return ppgen.fit(
         recipe.model, recipe.guide, data={"x": rows}, algorithm=recipe.algorithm, epochs=epochs, batch_size=options.batch,
         optimizer=averaged(optax.adamw(schedule, weight_decay=options.weight_decay), options.average),
@@ -308,7 +309,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--masks", type=int, default=1, help="made: orders of the pixels, one drawn for each step (default: 1)")
     add("--orders", type=int, default=32, help="eonade: orders of the largest ensemble (default: 32)")
     add("--batch", type=int, default=100, help="rows a step (default: 100)")
-    add("--learning-rate", type=float, default=2e-3, help="the first step size of the cosine (default: 2e-3)")
+    add(
+        "--learning-rate", type=float, help="the first step size of the cosine (default: the model's own, 2e-3 or 1e-2)"
+    )
     add("--weight-decay", type=float, default=0.0, help="decoupled, times the step size (default: 0)")
     add("--average", type=float, default=0.999, help="decay of the mean of the parameters (default: 0.999)")
     add("--valid-rows", type=int, help="validation rows judged after each epoch (default: all)")
