@@ -49,9 +49,7 @@ class ConvNet:
                 "expected ConvNet(inputs, (hidden, ...), outputs) with positive integers and at least one block; "
                 f"got {self!r}."
             )
-        if not (isinstance(self.kernel, int) and self.kernel > 0 and self.kernel % 2):
-            raise ValueError(f"expected an odd kernel; got {self.kernel!r}.")
-        _check_activation(self.activation)
+        _check(self.kernel, self.activation)
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
@@ -67,6 +65,10 @@ class ConvNet:
 
     def apply(self, params: dict[str, ops.Array], x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """The outputs [..., outputs, h, w] for `x` [..., inputs, h, w] and `context` [..., context]."""
+        if x.ndim < 3 or x.shape[-3] != self.inputs:
+            raise ValueError(
+                f"expected images [..., {self.inputs}, height, width] for {self!r}; got shape {tuple(x.shape)}."
+            )
         f = ACTIVATIONS[self.activation]
         h = _convolve(params, "in", x)
         if self.context:
@@ -106,7 +108,7 @@ class ConvEncoder:
 
     def __post_init__(self) -> None:
         _ = _halved(self.shape, self.hidden)
-        _check_activation(self.activation)
+        _check(self.kernel, self.activation)
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
@@ -167,7 +169,7 @@ class ConvDecoder:
 
     def __post_init__(self) -> None:
         _ = _halved(self.shape, self.hidden)
-        _check_activation(self.activation)
+        _check(self.kernel, self.activation)
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
@@ -181,6 +183,10 @@ class ConvDecoder:
 
     def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
         """Images [..., c, h, w] for `x` [..., inputs]."""
+        if x.shape[-1] != self.inputs:
+            raise ValueError(
+                f"expected inputs of size {self.inputs} on the last axis of {self!r}; got shape {tuple(x.shape)}."
+            )
         h = ops.linear(x, params["in.weight"], params["in.bias"])
         h = h.reshape(*h.shape[:-1], self.hidden[0], *_halved(self.shape, self.hidden))
         for i in range(len(self.hidden)):
@@ -223,6 +229,9 @@ def _gain(activation: str) -> float:
     return 6.0 if activation in RECTIFIERS else 3.0
 
 
-def _check_activation(activation: str) -> None:
+def _check(kernel: int, activation: str) -> None:
+    """Raise where the settings that all networks share are wrong."""
+    if not (isinstance(kernel, int) and kernel > 0 and kernel % 2):
+        raise ValueError(f"expected an odd kernel; got {kernel!r}.")
     if activation not in ACTIVATIONS:
         raise ValueError(f"expected an activation, one of {sorted(ACTIVATIONS)}; got {activation!r}.")

@@ -17,8 +17,9 @@ def Glow(
     """Glow (Kingma & Dhariwal, 2018): activation normalisation, 1 x 1 convolution, coupling, at several scales.
 
     After each level half of the channels leave to a Gaussian given the other half. Density and draws are one pass each.
-    Where the paper has plain networks of three layers these are residual, and activation normalisation starts at the
-    identity, not from a first batch: scale the data to about unit variance. Pixels in [0, 1] go through `Logit`.
+    Where the paper has plain networks of three layers these are residual. Activation normalisation starts at the
+    identity, not from a first batch, and the 1 x 1 convolution at a reversal of the channels, not at a random rotation:
+    a fresh Glow is a standard normal, so scale the data to about unit variance. Pixels in [0, 1] go through `Logit`.
 
     Args:
         shape: channels, height and width of an image; the sides are multiples of 2 ** levels.
@@ -44,7 +45,7 @@ def Glow(
                     Permutation(order=(3, 2, 1, 0)),
                     Inverse(transform=LU(dim=4)),
                     ActNorm(dim=4),
-                  )
+                  ),
                 ),
               ),
             ),

@@ -7,7 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.flows.bijections import Affine, Bijection
+from ppgen.distributions.flows.compose import tree
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters, Support
 
@@ -15,7 +17,7 @@ Map = Callable[..., tuple[ops.Array, ops.Array]]
 """One direction of a transform or a bijection."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pixelwise(Transform):
     """A transform of vectors, applied to the channels of every pixel; its log-determinant counts once for each pixel.
 
@@ -69,6 +71,9 @@ class Pixelwise(Transform):
         y, log_det = map_(params, ops.moveaxis(x, -3, -1), None if context is None else context[..., None, None, :])
         return ops.moveaxis(y, -1, -3), ops.sum(log_det, (-2, -1))
 
+    def __repr__(self) -> str:
+        return tree("Pixelwise", [self.transform])
+
 
 @dataclass(frozen=True)
 class ImageCoupling(Transform):
@@ -94,8 +99,11 @@ class ImageCoupling(Transform):
     support = "real"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        _ = self.net  # checks its arguments
+        owner = type(self).__name__
+        arguments.size(owner, "context", self.context, least=0)
+        arguments.kind(owner, "bijection", self.bijection, Bijection, "flows.Affine()")
+        arguments.settle(self, hidden=arguments.sizes(owner, "hidden", self.hidden))
+        _ = self.net  # checks the rest
 
     @property
     def net(self) -> nn.ConvNet:
