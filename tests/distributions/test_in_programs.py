@@ -162,7 +162,10 @@ def noise(monkeypatch):
 
         def run(self, program, parameters, key, fixed, drawn, rows, particles, *rest, _run=kind.run):
             table.particles = particles
-            return _run(self, program, parameters, key, fixed, drawn, rows, particles, *rest)
+            try:
+                return _run(self, program, parameters, key, fixed, drawn, rows, particles, *rest)
+            finally:
+                table.particles = 1  # as where a program is only looked at
 
         monkeypatch.setattr(kind, "run", run)
         for what in ("normal", "uniform"):
