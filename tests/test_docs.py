@@ -128,9 +128,9 @@ def test_the_new_flow_keeps_the_contract(new_flow, backend):
 
 
 def test_the_programs_of_the_readme_run(backend, tmp_path, monkeypatch, capsys):
-    """Both blocks one after the other, with one epoch, ten particles, and batches of one size to compile for."""
+    """All blocks one after the other, with one epoch, ten particles, and batches of one size to compile for."""
     pytest.importorskip("pyro", reason="the second block loads a fit on Pyro")
-    programs, after = blocks(README)
+    programs, after, learnable = blocks(README)
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(replaced(programs, epochs="1", batch_size="479", particles="10", backend=repr(backend)), names)
@@ -147,6 +147,16 @@ def test_the_programs_of_the_readme_run(backend, tmp_path, monkeypatch, capsys):
     assert loaded.params.keys() == names["fit"].params.keys()
     for name, value in names["fit"].params.items():
         np.testing.assert_array_equal(loaded.params[name], value)
+
+    exec(replaced(learnable, epochs="1", batch_size="479", particles="10"), names)
+    assert "lower bound" in capsys.readouterr().out
+    assert any(name.startswith("prior.") for name in names["fit"].params)
+
+
+def test_the_readme_names_every_learnable_distribution():
+    table = README.split("| learnable distribution |")[1].split("\n\n")[0]
+    named = set(re.findall(r"`(\w+)[`(]", "".join(line.split(" | ")[0] for line in table.splitlines())))
+    assert named == ppgen.dist.learnable.keys() - {"StandardNormal", "StandardUniform"}  # where flows begin
 
 
 def test_the_readme_names_every_algorithm():
