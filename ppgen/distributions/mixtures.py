@@ -72,7 +72,7 @@ class Mixture(Learnable):
 
     @property
     def has_density(self) -> bool:
-        return all(component.has_density for component in self.components)
+        return all(component.has_density and not component.estimates for component in self.components)
 
     def specs(self) -> dict[str, nn.Spec]:
         specs = nn.gather(**{str(k): component for k, component in enumerate(self.components)})

@@ -145,10 +145,11 @@ class AnyOrder(Learnable):
         x = as_float(x, params)
         check_event(self, x)
         u, split, context = self._parted(context)
-        family, known = self.base.conditional, ops.as_type_of(u < split, x)
-        theta = self.base.net.predictions(params, family.encode(x), known, context)
-        terms = family.log_prob(theta, x) * (1 - known)
-        return (self.base.dim + 1) / ops.clip(ops.sum(1 - known, -1), 1.0) * ops.sum(terms, -1)
+        family, known = self.base.conditional, u < split
+        mask = ops.as_type_of(known, x)
+        theta = self.base.net.predictions(params, family.encode(x), mask, context)
+        weight = (self.base.dim + 1) / ops.clip(ops.sum(1 - mask, -1), 1.0)
+        return weight * ops.sum(ops.where(known, 0.0, family.log_prob(theta, x)), -1)
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None

@@ -63,11 +63,15 @@ class Flow(Learnable):
 
     @property
     def reparameterised(self) -> bool:
-        return self.base.reparameterised and self.transform.reparameterised
+        return self.base.reparameterised
 
     @property
     def has_density(self) -> bool:
         return self.base.has_density
+
+    @property
+    def estimates(self) -> bool:
+        return self.base.estimates
 
     def specs(self) -> dict[str, nn.Spec]:
         return nn.gather(base=self.base) | self.transform.specs()

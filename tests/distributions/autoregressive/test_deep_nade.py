@@ -10,7 +10,7 @@ import torch
 
 import ppgen
 from ppgen import dist, module, ops, plate, sample
-from ppgen.distributions import MADE, AnyOrder, DeepNADE, OrderEnsemble
+from ppgen.distributions import MADE, AnyOrder, DeepNADE, Flow, Mixture, OrderEnsemble, flows
 from ppgen.distributions.autoregressive import conditionals
 from ppgen.errors import IllegalPairing, NoLikelihoodError
 
@@ -195,6 +195,13 @@ def test_no_likelihood_of_an_estimate(backend):
             NoLikelihoodError, match="an unbiased estimate in place of its log density.* Judge what was"
         ):
             judge({"x": X})
+
+
+def test_an_estimate_inside_another_distribution_stays_one():
+    """A flow of it is an estimate too; a mixture, which takes exponentials, has no density."""
+    estimator = AnyOrder(DeepNADE(3, (4,), conditionals.Gaussian()))
+    assert Flow(estimator, (flows.Exp(),)).estimates
+    assert not Mixture((estimator, estimator), context=4).has_density
 
 
 def test_a_network_of_fixed_masks_is_refused():
