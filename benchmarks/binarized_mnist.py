@@ -126,7 +126,8 @@ def eonade(shape: tuple[int, ...], options: argparse.Namespace) -> list[Recipe]:
     net = DeepNADE(dim, hidden)
     model, guide = any_order(net)
     published = {128: 85.10} if len(hidden) == 2 else {}
-    return [Recipe(model, ensembles(net, random_orders(dim, options.orders, options)), hidden, guide, published)]
+    nets = ensembles(net, random_orders(dim, options.orders, options))
+    return [Recipe(model, nets, hidden, guide, published, learning_rate=5e-3)]
 
 
 def fvsbn(shape: tuple[int, ...], options: argparse.Namespace) -> list[Recipe]:
@@ -309,9 +310,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--masks", type=int, default=1, help="made: orders of the pixels, one drawn for each step (default: 1)")
     add("--orders", type=int, default=32, help="eonade: orders of the largest ensemble (default: 32)")
     add("--batch", type=int, default=100, help="rows a step (default: 100)")
-    add(
-        "--learning-rate", type=float, help="the first step size of the cosine (default: the model's own, 2e-3 or 1e-2)"
-    )
+    add("--learning-rate", type=float, help="the first step size of the cosine (default: the model's own)")
     add("--weight-decay", type=float, default=0.0, help="decoupled, times the step size (default: 0)")
     add("--average", type=float, default=0.999, help="decay of the mean of the parameters (default: 0.999)")
     add("--valid-rows", type=int, help="validation rows judged after each epoch (default: all)")
