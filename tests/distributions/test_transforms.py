@@ -61,7 +61,7 @@ def found(on):
         params = {path: value for path, value in inputs.items() if path != "context"}
         there = transform.forward(params, x, inputs.get("context"))
         back = transform.inverse(params, y, inputs.get("context"))
-        learned = [*back, *(there if transform.reparameterised and on.backend.library == "torch" else ())]
+        learned = [*back, *(there if on.backend.library == "torch" else ())]
         total = sum((wave(value, phase) * value).sum() for phase, value in enumerate(learned))
         return total, {"y": there[0], "log_det": there[1], "x": back[0], "log_det_back": back[1]}
 

@@ -53,10 +53,6 @@ class Compose(Transform):
     def context(self) -> int:
         return common("size of contexts", [part.context for part in self.transforms if part.context]) or 0
 
-    @property
-    def reparameterised(self) -> bool:
-        return all(part.reparameterised for part in self.transforms)
-
     def specs(self) -> dict[str, nn.Spec]:
         return nn.gather(**{str(i): transform for i, transform in enumerate(self.transforms)})
 

@@ -10,15 +10,15 @@ from ppgen import nn, ops
 from ppgen.distributions import arguments
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.compose import tree
-from ppgen.distributions.flows.transform import Transform
-from ppgen.distributions.learnable import Parameters, Support
+from ppgen.distributions.flows.transform import Around, Transform
+from ppgen.distributions.learnable import Parameters
 
 Map = Callable[..., tuple[ops.Array, ops.Array]]
 """One direction of a transform or a bijection."""
 
 
 @dataclass(frozen=True, repr=False)
-class Pixelwise(Transform):
+class Pixelwise(Around):
     """A transform of vectors, applied to the channels of every pixel; its log-determinant counts once for each pixel.
 
     `Pixelwise(LU(channels))` is the invertible 1 x 1 convolution of Glow (Kingma & Dhariwal, 2018), and
@@ -37,24 +37,7 @@ class Pixelwise(Transform):
     """
 
     transform: Transform
-
-    @property
-    def support(self) -> Support | None:
-        return self.transform.support
-
-    @property
-    def context(self) -> int:
-        return self.transform.context
-
-    @property
-    def reparameterised(self) -> bool:
-        return self.transform.reparameterised
-
-    def image(self, support: Support) -> Support:
-        return self.transform.image(support)
-
-    def specs(self) -> dict[str, nn.Spec]:
-        return self.transform.specs()
+    dim = None
 
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None

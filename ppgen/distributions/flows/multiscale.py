@@ -49,10 +49,6 @@ class MultiScale(Learnable):
     def context(self) -> int:
         return common("size of contexts", [stage.context for stage in self.stages if stage.context]) or 0
 
-    @property
-    def reparameterised(self) -> bool:
-        return all(stage.reparameterised for stage in self.stages)
-
     def specs(self) -> dict[str, nn.Spec]:
         return nn.gather(**{str(i): stage for i, stage in enumerate(self.stages)})
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from ppgen import nn, ops
 from ppgen.distributions.flows.compose import tree
-from ppgen.distributions.flows.transform import Transform
-from ppgen.distributions.learnable import Parameters, Support
+from ppgen.distributions.flows.transform import Around, Transform
+from ppgen.distributions.learnable import Parameters
 
 
 @dataclass(frozen=True, repr=False)
-class Repeat(Transform):
+class Repeat(Around):
     """`Compose` of one transform `times` times, each time with parameters of its own.
 
     They are stacked along a new first axis. JAX compiles the transform twice, however often it is repeated: deep flows
@@ -34,25 +34,6 @@ class Repeat(Transform):
             raise ValueError(f"expected a positive number of times; got {self.times!r}.")
         if not self.transform.specs():
             raise ValueError(f"expected a transform with parameters to repeat; got {self.transform!r}. Use Compose.")
-
-    @property
-    def dim(self) -> int | None:
-        return self.transform.dim
-
-    @property
-    def support(self) -> Support | None:
-        return self.transform.support
-
-    @property
-    def context(self) -> int:
-        return self.transform.context
-
-    @property
-    def reparameterised(self) -> bool:
-        return self.transform.reparameterised
-
-    def image(self, support: Support) -> Support:
-        return self.transform.image(support)
 
     def specs(self) -> dict[str, nn.Spec]:
         return {

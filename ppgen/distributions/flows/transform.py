@@ -17,13 +17,11 @@ class Transform:
         dim: length of the vectors it acts on; None for events of any shape.
         support: the values that `forward` gives, as in `Learnable`; None where those are the values it was given.
         context: size of the context it needs, 0 for none.
-        reparameterised: False where no gradient flows through `forward`.
     """
 
     dim: int | None = None
     support: Support | None = None
     context: int = 0
-    reparameterised: bool = True
 
     def specs(self) -> dict[str, nn.Spec]:
         """The parameters by path."""
@@ -46,9 +44,8 @@ class Transform:
         raise NotImplementedError(f"{type(self).__name__} has no inverse.")
 
 
-@dataclass(frozen=True)
-class Inverse(Transform):
-    """A transform run backwards: its `forward` is the other's `inverse`."""
+class Around(Transform):
+    """A transform made of another one: what a subclass does not say is as it is there."""
 
     transform: Transform
 
@@ -58,7 +55,7 @@ class Inverse(Transform):
 
     @property
     def support(self) -> Support | None:
-        return self.transform.support and "real"
+        return self.transform.support
 
     @property
     def context(self) -> int:
@@ -66,6 +63,23 @@ class Inverse(Transform):
 
     def specs(self) -> dict[str, nn.Spec]:
         return self.transform.specs()
+
+    def image(self, support: Support) -> Support:
+        return self.transform.image(support)
+
+
+@dataclass(frozen=True)
+class Inverse(Around):
+    """A transform run backwards: its `forward` is the other's `inverse`."""
+
+    transform: Transform
+
+    @property
+    def support(self) -> Support | None:
+        return self.transform.support and "real"
+
+    def image(self, support: Support) -> Support:
+        return self.support or support
 
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
