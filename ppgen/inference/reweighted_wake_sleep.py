@@ -43,7 +43,14 @@ class ReweightedWakeSleep(Algorithm):
     def requirements(self) -> tuple:
         """A guide, weights on the full data, and a model that can dream where it has to."""
         sleep = (needs.a_dreamable_model,) if self.sleep_phase else ()
-        return (needs.densities, needs.weights, needs.a_guide, needs.a_latent_site, needs.weights_of_the_full_data, *sleep)
+        return (
+            needs.densities,
+            needs.weights,
+            needs.a_guide,
+            needs.a_latent_site,
+            needs.weights_of_the_full_data,
+            *sleep,
+        )
 
     def losses(self, p: Joint, q: Joint, batch: Batch) -> Mapping[str, ops.Array]:
         """Minus the bound for the model; minus weighted log densities for the guide; nats per row."""
