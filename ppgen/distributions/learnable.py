@@ -94,9 +94,11 @@ class Learnable:
                     f"a last axis of size {self.context}" if self.context else "no context (build it with context=...)"
                 )
                 raise ValueError(f"expected {wanted} for {self!r}; got a context of shape {tuple(context.shape)}.")
-        if ops.active() is None:  # in a program they are as `specs` has them
+        backend = self._backend(params, context)
+        if ops.active() is None:  # in a program they are as `specs` has them, and the backend's arrays
             self._check(params)
-        return self._backend(params, context).density(self, dict(params), context)
+            params = {path: backend.array(value) for path, value in params.items()}
+        return backend.density(self, dict(params), context)
 
     def init(self, seed: int = 0) -> dict[str, np.ndarray]:
         """Initial parameters, for use outside a program."""

@@ -397,3 +397,9 @@ def test_parameters_of_another_shape():
         made.apply({path: value[..., :1] for path, value in made.init().items()})
     with pytest.raises(ValueError, match=r"expected a parameter '0\.weight' of shape \(3, 4\).*got none of that name"):
         made.apply({f"density.{path}": value for path, value in made.init().items()})
+
+
+def test_parameters_of_another_number_type():
+    """NumPy's float64 is what the backend computes with, without a warning."""
+    p = MarkovChain(2, classes=2).apply({"logits": np.zeros((3, 2))})
+    assert float(p.log_prob(np.array([0, 1]))) == pytest.approx(2 * np.log(0.5))
