@@ -48,9 +48,5 @@ def eager(density: Learnable, params: dict[str, np.ndarray], rows: np.ndarray):
     import torch
 
     params, rows = {path: torch.from_numpy(value) for path, value in params.items()}, torch.from_numpy(rows)
-
-    @torch.no_grad()
-    def log_prob():
-        return density.apply(params).log_prob(rows)
-
-    return log_prob, lambda: density.apply(params).sample((ROWS,))
+    distribution = density.apply(params)
+    return torch.no_grad()(lambda: distribution.log_prob(rows)), lambda: distribution.sample((ROWS,))

@@ -17,8 +17,9 @@ def start(task: Task):
         log_prob, sample = bits.in_torch(net, rows)
     else:
         net = flow_of(task)
-        log_prob = torch.no_grad()(lambda: net().log_prob(rows))
-        sample = torch.no_grad()(lambda: net().sample((ROWS,)))
+        distribution = net()
+        log_prob = torch.no_grad()(lambda: distribution.log_prob(rows))
+        sample = torch.no_grad()(lambda: distribution.sample((ROWS,)))
     return log_prob, sample, sum(p.numel() for p in net.parameters())
 
 

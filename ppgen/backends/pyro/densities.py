@@ -62,6 +62,8 @@ class Density(TorchDistribution):
         if value is not drawn or value._version != version:  # another value, or one that was changed in place
             with ops.activate(self.backend):
                 log_prob = self.learnable.log_prob(self.params, value, self.context)
+        if log_prob.shape[log_prob.ndim - len(self.batch_shape) :] == self.batch_shape:
+            return log_prob  # as it mostly is: torch takes as long to join two shapes as for a layer of a small network
         return log_prob.expand(torch.broadcast_shapes(log_prob.shape, self.batch_shape))
 
     def sample(self, sample_shape: Any = ()) -> torch.Tensor:
