@@ -93,6 +93,6 @@ def draw(real, samples, out):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backend", default="numpyro", choices=ppgen.backends.NAMES)
-    parser.add_argument("--epochs", type=int, default=150)
+    parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--out", type=Path, default=Path("runs/glow.png"))
     main(**vars(parser.parse_args()))
