@@ -95,7 +95,7 @@ def test_an_unknown_distribution(backend):
 
 
 def test_the_names_can_be_listed():
-    assert dir(dist) == sorted(dist.SHARED)
+    assert dir(dist) == sorted([*dist.SHARED, *dist.learnable])
     assert len(set(dist.SHARED)) == len(dist.SHARED)
 
 
