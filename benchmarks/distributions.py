@@ -8,18 +8,16 @@ gradients. Ratios are taken within each round. Run it on a quiet machine.
 import argparse
 import importlib
 import json
-import os
 import random
 import time
 from contextlib import ExitStack
-from importlib.metadata import version
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.densities.task import BINS, MODELS, ROWS, TRANSFORMS, Task
-from benchmarks.timing import Sample, Worker
+from benchmarks.timing import Sample, Worker, describe_machine
 
 CANDIDATES = {  # name: (backend, file under benchmarks/densities, its function)
     "ppgen-numpyro": ("JAX", "in_ppgen", "start_numpyro"),
@@ -42,7 +40,7 @@ SLOW, FEW = 5.0, 2  # a call that takes more seconds than SLOW is made in the fi
 def main() -> None:
     options = parse()
     console = Console()
-    machine = describe_machine()
+    machine = describe_machine(("jax", "numpyro", "flowjax", "torch", "pyro-ppl", "zuko"))
     console.print(
         f"{ROWS} rows; flows of {TRANSFORMS} transforms, splines of {BINS} bins; {options.rounds} rounds after a warm-up."
     )
@@ -152,18 +150,6 @@ def show(console: Console, backend: str, action: str, names: list[str], tasks: l
             f"{found[own]['sample / log_prob']['median']:.1f}" if own else "",
         )
     console.print(table)
-
-
-def describe_machine() -> dict[str, object]:
-    """Cores, load, versions, and the settings that change the number of threads, where there are any."""
-    packages = ("jax", "numpyro", "flowjax", "torch", "pyro-ppl", "zuko")
-    settings = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "XLA_FLAGS", "JAX_PLATFORMS")
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "load": round(os.getloadavg()[0], 2),
-        **{name: version(name) for name in packages},
-        **{name: os.environ[name] for name in settings if name in os.environ},
-    }
 
 
 def parse() -> argparse.Namespace:

@@ -9,12 +9,14 @@ JAX: after `block_until_ready`). Round 0 is the warm-up, and it is kept apart fr
 """
 
 import multiprocessing
+import os
 import random
 import statistics
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 
@@ -103,6 +105,17 @@ class Worker:
         if failure:
             raise RuntimeError(f"the worker failed:\n{failure}")
         return answer
+
+
+def describe_machine(packages: Sequence[str]) -> dict[str, object]:
+    """Cores, load, versions, and the settings that change the number of threads, where there are any."""
+    settings = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "XLA_FLAGS", "JAX_PLATFORMS")
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 2),
+        **{name: version(name) for name in packages},
+        **{name: os.environ[name] for name in settings if name in os.environ},
+    }
 
 
 def settle_allocator() -> None:

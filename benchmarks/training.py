@@ -9,17 +9,15 @@ program takes their cores.
 import argparse
 import importlib
 import json
-import os
 import statistics
 import sys
 from contextlib import ExitStack
-from importlib.metadata import version
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.peers.problem import BATCH, HIDDEN, LATENT, PIXELS, ROWS, Problem
-from benchmarks.timing import Timing, Worker, alternate, ratios
+from benchmarks.timing import Timing, Worker, alternate, describe_machine, ratios
 
 CANDIDATES = {  # name: (title, file under benchmarks/peers, its function)
     "jax": ("hand-written JAX", "handwritten_jax", "start"),
@@ -44,7 +42,7 @@ STEADY = 1.5  # the longest round over the median, where nothing else used the c
 def main() -> None:
     options = parse()
     console = Console()
-    machine = describe_machine()
+    machine = describe_machine(("jax", "numpyro", "torch", "pyro-ppl"))
     console.print(
         f"VAE {PIXELS}-{HIDDEN}-{LATENT} on {ROWS} rows, batch {BATCH}, Adam. "
         f"{options.rounds} rounds of {options.steps} steps in turn, after a warm-up round of as many."
@@ -151,18 +149,6 @@ def losses_agree(console: Console, candidates: dict[str, dict]) -> bool:
             f"got others from {', '.join(far)}: this was not equal work."
         )
     return not far
-
-
-def describe_machine() -> dict[str, object]:
-    """Cores, load, versions, and the settings that change the number of threads, where there are any."""
-    packages = ("jax", "numpyro", "torch", "pyro-ppl")
-    settings = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "XLA_FLAGS", "JAX_PLATFORMS")
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "load": round(os.getloadavg()[0], 2),
-        **{name: version(name) for name in packages},
-        **{name: os.environ[name] for name in settings if name in os.environ},
-    }
 
 
 def parse() -> argparse.Namespace:
