@@ -67,7 +67,8 @@ def draw(found, out):
         axis.plot(nats, np.full(len(nats), height), "o", color="tab:blue", alpha=0.5)
         axis.plot(nats.mean(), height, "|", color="black", markersize=18)
     axis.set_yticks(range(len(found)), list(reversed(found)))
-    axis.set_xlabel("held-out log p(x), nats per image: a dot for each seed, a bar for their mean")
+    axis.set_ylim(-0.5, len(found) - 0.5)
+    axis.set_xlabel("held-out nats per image; a dot a seed, bars their means")
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=100)
 
