@@ -68,6 +68,7 @@ def draw(found, out):
         axis.plot(nats.mean(), height, "|", color="black", markersize=18)
     axis.set_yticks(range(len(found)), list(reversed(found)))
     axis.set_ylim(-0.5, len(found) - 0.5)
+    axis.locator_params(axis="x", nbins=6)
     axis.set_xlabel("held-out nats per image; a dot a seed, bars their means")
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=100)
