@@ -400,6 +400,8 @@ def test_settle(backend):
     np.testing.assert_allclose(np.asarray(one), np.asarray(b), atol=1e-6)
     steep = ops.settle(lambda x: x**3 @ lower(w * 0 + 1) + b, b * 0 + 1e20, 5)
     assert np.isfinite(np.asarray(steep)).all()
+    nowhere = ops.settle(lambda x: x * 0 + ops.log(b * 0 - 1), b * 0, 5)
+    assert np.isnan(np.asarray(nowhere)).all()  # a solution that is not finite is not taken for 0
 
 
 def test_the_gradient_of_a_triangular_solution(backend):

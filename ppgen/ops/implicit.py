@@ -25,10 +25,13 @@ def settle(update: Callable[[Array], Array], x: Array, turns: int) -> Array:
 
     def turn(state: tuple) -> tuple:
         number, _, x = state
+        x = finite(x)  # what is not yet right may overflow, and must not spread; at the end it stays to be seen
         new = update(x)
-        new = where(isfinite(new), new, x * 0)  # what is not yet right may overflow, and must not spread
-        changed = ~every(amax(absolute(new - x), -1) <= tolerance * amax(absolute(new), -1))
+        changed = ~every(amax(absolute(finite(new) - x), -1) <= tolerance * amax(absolute(finite(new)), -1))
         return number + 1, changed, new
+
+    def finite(x: Array) -> Array:
+        return where(isfinite(x), x, 0.0)
 
     if torch_of(x) is None:
         return while_loop(unsettled, turn, (jnp.zeros((), int), jnp.ones((), bool), x))[-1]
