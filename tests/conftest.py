@@ -1,4 +1,4 @@
-"""Shared by all tests: both backends, small compiled functions, no pictures on a screen."""
+"""Shared by all tests: both backends, small compiled functions, no pictures on a screen, and shapes that are checked."""
 
 import os
 
@@ -6,7 +6,17 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # tests compile mu
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads on tiny arrays wait for each other: ten times slower
 
+import functools
+from typing import Any
+
 import pytest
+from beartype import beartype
+from jaxtyping import Float, Shaped, jaxtyped
+
+from ppgen.distributions import registry
+from ppgen.distributions.flows.transform import Transform
+from ppgen.distributions.learnable import Learnable
+from ppgen.joint import Joint
 
 
 @pytest.fixture(params=["numpyro", "pyro"])
@@ -14,3 +24,55 @@ def backend(request):
     if request.param == "pyro":
         pytest.importorskip("pyro", reason="the pyro backend needs the extra ppgen[pyro]")
     return request.param
+
+
+# shapes, checked at every call that any test makes ------------------------------------------------------------------------
+
+Rows, PerRow = Shaped[Any, "*#batch n"], Float[Any, "*#batch"]
+
+
+def log_prob(result: Float[Any, "{values.particles} rows"], values: Any) -> None: ...
+
+
+def terms(
+    result: tuple[Float[Any, "{values.particles} rows"], Float[Any, " {values.particles}"]], values: Any
+) -> None: ...
+
+
+def log_weight(result: Float[Any, "{z.values.particles} rows"], batch: Any, z: Any) -> None: ...
+
+
+def density(result: PerRow, params: Any, x: Rows, context: Any = None) -> None: ...
+
+
+def change(result: tuple[Rows, PerRow], params: Any, x: Rows, context: Any = None) -> None: ...
+
+
+def checked(method: Any, signature: Any, applies: Any = lambda self: True) -> Any:
+    """The method, raising where it gives other shapes than the signature says of its result and its arguments."""
+    compare = jaxtyped(typechecker=beartype)(signature)
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = method(self, *args, **kwargs)
+        if applies(self):
+            compare(result, *args)
+        return result
+
+    return call
+
+
+def below(cls: type) -> set[type]:
+    """A class and all that are made from it."""
+    return {cls}.union(*map(below, cls.__subclasses__()))
+
+
+assert registry.DISTRIBUTIONS  # every class of ppgen's own is imported
+for signature in (log_prob, terms, log_weight):
+    setattr(Joint, signature.__name__, checked(getattr(Joint, signature.__name__), signature))
+for cls in below(Learnable):
+    if "log_prob" in vars(cls):
+        cls.log_prob = checked(cls.log_prob, density, lambda self: len(self.event_shape) == 1)
+for cls in below(Transform):
+    for name in {"forward", "inverse"} & vars(cls).keys():
+        setattr(cls, name, checked(getattr(cls, name), change, lambda self: self.dim is not None))

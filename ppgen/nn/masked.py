@@ -30,7 +30,8 @@ class MaskedMLP:
         context: size of the context; 0 for none.
         order: a permutation of 0..D-1, the first dimension first; that of the columns by default.
         activation: of the hidden layers, see `ppgen.nn.MLP`.
-        residual: add each hidden layer to the one before (hidden layers of one size).
+        residual: add what enters each hidden layer to what enters the next, a_l = a_{l-1} + f(a_{l-1}) W_l + b_l with
+            f the activation (He et al., 2016); for hidden layers of one size.
         direct: connect inputs to outputs too.
         seed: draw the units' degrees at random; by default they are spread evenly.
     """
@@ -89,11 +90,10 @@ class MaskedMLP:
         w = self._masked(params)
         x = x.reshape(*x.shape[:-2], self.dim * self.inputs)
         hidden, result = self._from_context(params, context)
-        h = x
+        a, h = hidden, x
         for i in range(len(self.hidden)):
-            new = ops.linear(h, w[f"{i}"], params[f"{i}.bias"])
-            new = self._activate(new + hidden if i == 0 and self.context else new)
-            h = h + new if self.residual and i else new
+            a = ops.linear(h, w[f"{i}"], params[f"{i}.bias"]) + (a if self.residual or i == 0 else 0.0)
+            h = self._activate(a)
         out = ops.linear(h, w["out"], params["out.bias"])
         if self.context:
             out = out + result
@@ -152,9 +152,10 @@ class MaskedMLP:
         inner, before, first = block["inner"], block["before"], block["units"][0]
         place = ((i - 1) * self.inputs - block["start"][0]) % first.shape[1]  # no input yet: zeros, to an unused place
         units = [ops.put_window(first, x.reshape(first.shape[0], self.inputs), place)]
+        a = 0.0
         for layer in range(len(self.hidden)):
-            h = self._activate(ops.linear(units[-1], inner[f"{layer}"], before[f"{layer}"]))
-            units.append(h + units[-1] if self.residual and layer else h)
+            a = ops.linear(units[-1], inner[f"{layer}"], before[f"{layer}"]) + (a if self.residual else 0.0)
+            units.append(self._activate(a))
 
         def out(name: str, h: ops.Array) -> ops.Array:
             weight, rest = (

@@ -22,7 +22,7 @@ class MADE(Autoregressive):
         context: size of the context; 0 for none.
         order: a permutation of 0..D-1; that of the columns by default.
         activation: of the hidden layers, see `ppgen.nn.MLP`.
-        residual: add each hidden layer to the one before.
+        residual: add what enters each hidden layer to what enters the next, see `ppgen.nn.MaskedMLP`.
         direct: connect inputs to outputs too.
         seed: draw the masks at random; by default units are spread evenly over degrees.
         method: how to draw, "incremental", "jacobi" or "naive".

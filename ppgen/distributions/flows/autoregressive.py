@@ -17,7 +17,7 @@ LAST = ("out.", "context.direct", "direct.")  # what adds to the outputs of the 
 
 @dataclass(frozen=True)
 class AutoregressiveTransform(Transform):
-    r"""y_i = f(x_i; theta_i(y_<i)) (Papamakarios et al., 2017); it starts at the identity.
+    r"""x_i = f(y_i; theta_i(y_<i)) from the data to the base (Papamakarios et al., 2017); it starts at the identity.
 
     `inverse`, and so the density, is one pass; `forward`, and so drawing, goes dimension by dimension, or iterates (see
     `ppgen.distributions.autoregressive.sampling`). `Inverse(AutoregressiveTransform(...))` swaps the two: that is the
@@ -29,7 +29,7 @@ class AutoregressiveTransform(Transform):
         hidden: sizes of the hidden layers of the masked network.
         context: size of the context; 0 for none.
         order: a permutation of 0..D-1; that of the columns by default.
-        residual: add each hidden layer to the one before.
+        residual: add what enters each hidden layer to what enters the next, see `ppgen.nn.MaskedMLP`.
         activation: see `ppgen.nn.MLP`.
         method: of `forward`, "incremental", "jacobi" or "naive".
     """
@@ -72,7 +72,7 @@ class AutoregressiveTransform(Transform):
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
         theta = self.net.parameters(params, y[..., None], context)
-        x, log_slope = self.bijection.inverse(theta, y)
+        x, log_slope = self.bijection.forward(theta, y)
         return x, ops.sum(log_slope, -1)
 
     def forward(
@@ -82,7 +82,7 @@ class AutoregressiveTransform(Transform):
         x = ops.broadcast_to(x, shape)
         y = generate(
             self.method, self.net, params, lambda y: y[..., None],
-            lambda theta, x: self.bijection.forward(theta, x[..., 0])[0], x[..., None], context,
+            lambda theta, x: self.bijection.inverse(theta, x[..., 0])[0], x[..., None], context,
         )  # fmt: skip
         theta = self.net.parameters(params, y[..., None], context)
-        return y, ops.sum(self.bijection.forward(theta, x)[1], -1)
+        return y, -ops.sum(self.bijection.forward(theta, y)[1], -1)

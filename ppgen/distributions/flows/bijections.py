@@ -8,6 +8,9 @@ from ppgen import ops
 class Bijection:
     """An increasing map of one number with `outputs` parameters theta; at theta = 0 it is the identity.
 
+    In a coupling or an autoregressive transform `forward` goes from the data to the base, so that it is what a density
+    takes: it may be the cheaper one.
+
     `forward` and `inverse` give the value [...] and the log of the derivative [...] for `theta` [..., outputs].
     """
 

@@ -37,10 +37,10 @@ class Elementwise(fb.AbstractBijection):
     cond_shape = None
 
     def transform_and_log_det(self, x, condition=None):
-        return self.made().inverse_and_log_det(x)
+        return self.made().transform_and_log_det(x)
 
     def inverse_and_log_det(self, y, condition=None):
-        return self.made().transform_and_log_det(y)
+        return self.made().inverse_and_log_det(y)
 
 
 class BoundedAffine(Elementwise):
@@ -72,15 +72,16 @@ class Spline(Elementwise):
 
 
 class Residual(eqx.Module):
-    """A masked perceptron that adds each hidden layer to the one before."""
+    """A masked perceptron that adds what enters each hidden layer to what enters the next."""
 
     layers: tuple
 
     def __call__(self, x):
-        for i, layer in enumerate(self.layers[:-1]):
-            new = jax.nn.relu(layer(x))
-            x = x + new if i else new
-        return self.layers[-1](x)
+        first, *inner, last = self.layers
+        a = first(x)
+        for layer in inner:
+            a = a + layer(jax.nn.relu(a))
+        return last(jax.nn.relu(a))
 
 
 class ResidualMLP(eqx.Module):

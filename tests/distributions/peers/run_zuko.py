@@ -43,15 +43,15 @@ def affine(shift, log_scale):
 
 
 def bounded_affine(theta):
-    return affine(theta[..., 0], 5 * torch.tanh(theta[..., 1] / 5))
+    log_scale = unsquashed(5 * torch.tanh(theta[..., 1] / 5), STEEPEST)
+    return MonotonicAffineTransform(theta[..., 0], log_scale, slope=STEEPEST)
 
 
 def shifted(theta):
-    return AdditiveTransform(-theta[..., 0])
+    return AdditiveTransform(theta[..., 0])
 
 
 def spline(theta):
-    """The inverse of zuko's spline, as ppgen's splines go from base to data."""
     bins = (theta.shape[-1] + 1) // 3
     widths, heights, slopes = theta.split((bins, bins, bins - 1), -1)
 
@@ -61,7 +61,7 @@ def spline(theta):
 
     slopes = SMALLEST + torch.nn.functional.softplus(slopes + math.log(math.expm1(1 - SMALLEST)))
     slopes = unsquashed(torch.log(slopes), STEEPEST)
-    return MonotonicRQSTransform(logits(widths), logits(heights), slopes, bound=5.0, slope=STEEPEST).inv
+    return MonotonicRQSTransform(logits(widths), logits(heights), slopes, bound=5.0, slope=STEEPEST)
 
 
 # the networks ------------------------------------------------------------------------------------------------------
@@ -92,9 +92,9 @@ def fill_masked(net, p, residual):
         bias[place] = p[f"{name}.bias"]
         fill(layer, found, bias)
         source = place
-    inner = [[layer, RELU] for layer in layers[:-1]]
-    inner = [Residual(*pair) if residual and i else torch.nn.Sequential(*pair) for i, pair in enumerate(inner)]
-    return torch.nn.Sequential(*inner, layers[-1])
+    first, *inner, last = layers
+    together = Residual if residual else torch.nn.Sequential
+    return torch.nn.Sequential(first, *(together(RELU, layer) for layer in inner), RELU, last)
 
 
 def residual_network(p):
