@@ -69,6 +69,7 @@ TABLE = {
     "sum": [
         ((X,), X.sum()),
         ((X, 0), X.sum(0)),
+        ((X, ()), X),
         ((X, -1, True), X.sum(-1, keepdims=True)),
         ((VECTORS, (0, -1)), VECTORS.sum((0, -1))),
         ((VECTORS, [0, 1], True), VECTORS.sum((0, 1), keepdims=True)),
@@ -136,7 +137,7 @@ TABLE = {
 ELEMENTWISE = [*list(TABLE)[: list(TABLE).index("sum")], "stop_gradient"]
 LOOPS = {"associative_scan", "entry", "scan", "while_loop", "recompute", "settle", "triangular_solution"}
 CREATE = {"asarray", "as_float", "as_type_of", "zeros", "ones", "arange", "eye"}
-CONTEXT = {"active", "activate"}
+CONTEXT = {"active", "activate", "finfo"}
 PIECES = {"split": [((X, (1, 3)), [X[:, :1], X[:, 1:]]), ((VECTORS, (2, 3), 0), [VECTORS[:2], VECTORS[2:]])]}
 LIBRARY = {"numpyro": jax.Array, "pyro": torch.Tensor}
 TENSOR = {"numpyro": jnp.asarray, "pyro": lambda x: torch.from_numpy(np.array(x))}
@@ -145,7 +146,7 @@ TENSOR = {"numpyro": jnp.asarray, "pyro": lambda x: torch.from_numpy(np.array(x)
 def convert(argument, backend):
     if isinstance(argument, np.ndarray):
         return TENSOR[backend](argument)
-    if isinstance(argument, list | tuple) and isinstance(argument[0], np.ndarray):
+    if isinstance(argument, list | tuple) and argument and isinstance(argument[0], np.ndarray):
         return type(argument)(convert(part, backend) for part in argument)
     return argument
 
@@ -282,6 +283,16 @@ def test_gradients_at_zero(name, backend):
     np.testing.assert_allclose(found, AT_ZERO[name], rtol=1e-6)
 
 
+def test_gradients_at_the_ends_of_a_clip(backend):
+    """They are whole, as inside: a fresh spline has its knots on round numbers, where data are."""
+    found = gradient(lambda x: ops.clip(x, -1.0, 2.0), np.array([-2.0, -1.0, 0.0, 2.0, 3.0], np.float32), backend)
+    np.testing.assert_array_equal(found, [0, 1, 1, 1, 0])
+
+
+def test_finfo(backend):
+    assert ops.finfo(TENSOR[backend](X)).eps == np.finfo(np.float32).eps
+
+
 @pytest.mark.parametrize("name", ["logsumexp", "logmeanexp", "softmax", "log_softmax"])
 def test_gradients_with_minus_infinity(name, backend):
     """A weight of zero gets no gradient, and spoils no other."""
@@ -402,6 +413,19 @@ def test_settle(backend):
     assert np.isfinite(np.asarray(steep)).all()
     nowhere = ops.settle(lambda x: x * 0 + ops.log(b * 0 - 1), b * 0, 5)
     assert np.isnan(np.asarray(nowhere)).all()  # a solution that is not finite is not taken for 0
+
+
+def test_settle_knows_columns_of_other_sizes(backend):
+    """A chain of small numbers beside one that is large: none of them stops early."""
+    chain = np.diag(np.full(5, 0.8, np.float32), 1)
+    chain[0, 1] = 0
+    b = np.array([1e7, 0, 1, 1, 1, 1], np.float32)
+    for rows in (b, np.stack([b, b / 2])):
+        w, shift = TENSOR[backend](chain), TENSOR[backend](rows)
+        x = np.asarray(ops.settle(lambda x, w=w, shift=shift: x @ w + shift, shift * 0, 6))
+        np.testing.assert_allclose(x, rows @ np.linalg.inv(np.eye(6) - chain), rtol=1e-6)
+    empty = TENSOR[backend](np.zeros((0, 6), np.float32))
+    assert ops.settle(lambda x: x @ w, empty, 6).shape == (0, 6)
 
 
 def test_the_gradient_of_a_triangular_solution(backend):

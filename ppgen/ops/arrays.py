@@ -112,6 +112,8 @@ def sum(x: Array, axis: int | Sequence[int] | None = None, keepdims: bool = Fals
     torch = torch_of(x)
     if torch is None:
         return jnp.sum(x, axis=axis if axis is None or isinstance(axis, int) else tuple(axis), keepdims=keepdims)
+    if axis == ():  # torch takes no axes for all of them
+        return x
     return torch.sum(x, dim=axis, keepdim=keepdims) if axis is not None else torch.sum(x)
 
 
@@ -158,9 +160,17 @@ def where(condition: Array, x: Any, y: Any) -> Array:
 
 
 def clip(x: Array, low: float | None = None, high: float | None = None) -> Array:
-    """`x` cut to [low, high]."""
+    """`x` cut to [low, high]; at the ends its gradient is still 1 (that of `jnp.clip` is 1/2 there)."""
     torch = torch_of(x)
-    return jnp.clip(x, low, high) if torch is None else torch.clamp(x, low, high)
+    if torch is not None:
+        return torch.clamp(x, low, high)
+    x = x if low is None else jnp.where(x < low, low, x)
+    return x if high is None else jnp.where(x > high, high, x)
+
+
+def finfo(x: Array) -> np.finfo:
+    """The limits of the floating point numbers of `x`."""
+    return np.finfo(str(x.dtype).removeprefix("torch."))
 
 
 def stack(arrays: Sequence[Array], axis: int = 0) -> Array:

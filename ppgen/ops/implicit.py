@@ -3,21 +3,27 @@
 Such an equation has one solution, and `x = g(x)` reaches it from anywhere in as many turns as there are entries.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from ppgen.ops.arrays import absolute, amax, every, isfinite, where
+from ppgen.ops.arrays import absolute, amax, every, finfo, isfinite, where
 from ppgen.ops.dispatch import Array, torch_of
 from ppgen.ops.loops import while_loop
 
 
 def settle(update: Callable[[Array], Array], x: Array, turns: int) -> Array:
-    """`x = update(x)` until x [..., n] stays the same up to rounding, at most `turns` times. No gradient flows back."""
-    tolerance = 10 * float(np.finfo(str(x.dtype).removeprefix("torch.")).eps)
+    """`x = update(x)` until x [..., n] stays the same up to rounding, at most `turns` times. No gradient flows back.
+
+    An entry stays the same where it changes little beside the largest in its row, and beside the largest in its column:
+    columns may have other units than their neighbours.
+    """
+    if not math.prod(x.shape):
+        return x
+    tolerance = 10 * float(finfo(x).eps)
 
     def unsettled(state: tuple) -> Array:
         turn, changed, _ = state
@@ -27,8 +33,10 @@ def settle(update: Callable[[Array], Array], x: Array, turns: int) -> Array:
         number, _, x = state
         x = finite(x)  # what is not yet right may overflow, and must not spread; at the end it stays to be seen
         new = update(x)
-        changed = ~every(amax(absolute(finite(new) - x), -1) <= tolerance * amax(absolute(finite(new)), -1))
-        return number + 1, changed, new
+        size, change = absolute(finite(new)), absolute(finite(new) - x)
+        columns = amax(size.reshape(-1, size.shape[-1]), 0)
+        settled = (change <= tolerance * amax(size, -1)[..., None]) & (change <= tolerance * columns)
+        return number + 1, ~every(settled), new
 
     def finite(x: Array) -> Array:
         return where(isfinite(x), x, 0.0)
