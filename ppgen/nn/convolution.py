@@ -1,10 +1,13 @@
 """Convolution networks on images [..., channels, height, width]."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ppgen import ops
-from ppgen.nn.mlp import ACTIVATIONS, RECTIFIERS
+from ppgen.nn.arguments import is_size, settle, size, sizes
+from ppgen.nn.mlp import ACTIVATIONS, check_activation, gain
 from ppgen.nn.spec import Spec
 
 
@@ -43,24 +46,25 @@ class ConvNet:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        sizes = (self.inputs, *self.hidden, self.outputs)
-        if not (self.hidden and all(isinstance(n, int) and n > 0 for n in sizes)):
-            raise ValueError(
-                "expected ConvNet(inputs, (hidden, ...), outputs) with positive integers and at least one block; "
-                f"got {self!r}."
-            )
-        _check(self.kernel, self.activation)
+        settle(
+            self,
+            inputs=size("ConvNet", "inputs", self.inputs),
+            hidden=sizes("ConvNet", "hidden", self.hidden),
+            outputs=size("ConvNet", "outputs", self.outputs),
+            kernel=_odd(self.kernel),
+            context=size("ConvNet", "context", self.context, 0),
+        )
+        check_activation(self.activation)
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
-        gain = _gain(self.activation)
-        width, k = self.hidden[0], self.kernel
+        width, k, g = self.hidden[0], self.kernel, gain(self.activation)
         specs = _layer("in", self.inputs, width, k, 3.0)
         if self.context:
             specs["context.weight"] = Spec((self.context, width), math.sqrt(3.0 / self.context))
         for i, inner in enumerate(self.hidden):
-            specs |= _layer(f"{i}", width, inner, k, gain)
-            specs |= _layer(f"{i}.back", inner, width, 1, gain / len(self.hidden))  # all blocks add what came in
+            specs |= _layer(f"{i}", width, inner, k, g)
+            specs |= _layer(f"{i}.back", inner, width, 1, g / len(self.hidden))  # all blocks add what came in
         return specs | _layer("out", width, self.outputs, k, 0.0)
 
     def apply(self, params: dict[str, ops.Array], x: ops.Array, context: ops.Array | None = None) -> ops.Array:
@@ -107,17 +111,24 @@ class ConvEncoder:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        _ = _halved(self.shape, self.hidden)
-        _check(self.kernel, self.activation)
+        several = isinstance(self.outputs, tuple)
+        settle(
+            self,
+            hidden=sizes("ConvEncoder", "hidden", self.hidden, empty=True),
+            outputs=(sizes if several else size)("ConvEncoder", "outputs", self.outputs),
+            kernel=_odd(self.kernel),
+        )
+        settle(self, shape=_image(self.shape, self.hidden))
+        check_activation(self.activation)
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
         specs = {}
         for i, (m, n) in enumerate(zip((self.shape[0], *self.hidden), self.hidden, strict=False)):
-            specs |= _layer(f"{i}", m, n, self.kernel, _gain(self.activation))
+            specs |= _layer(f"{i}", m, n, self.kernel, gain(self.activation))
         height, width = _halved(self.shape, self.hidden)
-        size, outputs = self.hidden[-1] * height * width, sum(self._heads)
-        return specs | {"out.weight": Spec((size, outputs), math.sqrt(3.0 / size)), "out.bias": Spec((outputs,))}
+        units, outputs = self.hidden[-1] * height * width, sum(self._heads)
+        return specs | {"out.weight": Spec((units, outputs), math.sqrt(3.0 / units)), "out.bias": Spec((outputs,))}
 
     def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array | tuple[ops.Array, ...]:
         """The outputs for images `x` [..., c, h, w]."""
@@ -168,17 +179,23 @@ class ConvDecoder:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        _ = _halved(self.shape, self.hidden)
-        _check(self.kernel, self.activation)
+        settle(
+            self,
+            inputs=size("ConvDecoder", "inputs", self.inputs),
+            hidden=sizes("ConvDecoder", "hidden", self.hidden, empty=True),
+            kernel=_odd(self.kernel),
+        )
+        settle(self, shape=_image(self.shape, self.hidden))
+        check_activation(self.activation)
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
         height, width = _halved(self.shape, self.hidden)
-        size, last = self.hidden[0] * height * width, len(self.hidden) - 1
-        gain = _gain(self.activation)
-        specs = {"in.weight": Spec((self.inputs, size), math.sqrt(gain / self.inputs)), "in.bias": Spec((size,))}
+        units, last = self.hidden[0] * height * width, len(self.hidden) - 1
+        g = gain(self.activation)
+        specs = {"in.weight": Spec((self.inputs, units), math.sqrt(g / self.inputs)), "in.bias": Spec((units,))}
         for i, (m, n) in enumerate(zip(self.hidden, (*self.hidden[1:], self.shape[0]), strict=True)):
-            specs |= _layer(f"{i}", m, n, self.kernel, 3.0 if i == last else gain)
+            specs |= _layer(f"{i}", m, n, self.kernel, 3.0 if i == last else g)
         return specs
 
     def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
@@ -214,24 +231,25 @@ def _doubled(x: ops.Array) -> ops.Array:
     return four.reshape(*lead, 2 * height, 2 * width)
 
 
-def _halved(shape: tuple[int, int, int], hidden: tuple[int, ...]) -> tuple[int, int]:
-    """Height and width after as many halvings as there are hidden layers."""
+def _image(shape: Any, hidden: tuple[int, ...]) -> tuple[int, int, int]:
+    """The shape of an image as integers; or ValueError, also where its sides cannot be halved once a hidden layer."""
     times = 2 ** len(hidden)
-    if len(shape) != 3 or not hidden or any(side % times for side in shape[1:]):
+    whole = isinstance(shape, Sequence) and len(shape) == 3 and all(map(is_size, shape))
+    if not whole or not hidden or any(side % times for side in shape[1:]):
         raise ValueError(
             f"expected images (channels, height, width) whose sides can be halved {len(hidden)} times, once for each of at "
             f"least one hidden layer; got shape {shape} and hidden {hidden}. Pad the images, or take fewer layers."
         )
+    return tuple(map(int, shape))
+
+
+def _halved(shape: tuple[int, int, int], hidden: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width after as many halvings as there are hidden layers."""
+    times = 2 ** len(hidden)
     return shape[1] // times, shape[2] // times
 
 
-def _gain(activation: str) -> float:
-    return 6.0 if activation in RECTIFIERS else 3.0
-
-
-def _check(kernel: int, activation: str) -> None:
-    """Raise where the settings that all networks share are wrong."""
-    if not (isinstance(kernel, int) and kernel > 0 and kernel % 2):
+def _odd(kernel: Any) -> int:
+    if not is_size(kernel) or kernel % 2 == 0:
         raise ValueError(f"expected an odd kernel; got {kernel!r}.")
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"expected an activation, one of {sorted(ACTIVATIONS)}; got {activation!r}.")
+    return int(kernel)

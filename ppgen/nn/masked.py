@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ppgen import ops
-from ppgen.nn.mlp import ACTIVATIONS, RECTIFIERS
+from ppgen.nn.arguments import settle, size, sizes
+from ppgen.nn.mlp import ACTIVATIONS, check_activation, gain
 from ppgen.nn.spec import Spec
 
 BLOCK = 14  # dimensions; from 8 to 28 the time to draw is the same within a tenth
@@ -48,11 +49,17 @@ class MaskedMLP:
     seed: int | None = None
 
     def __post_init__(self) -> None:
+        settle(
+            self,
+            dim=size("MaskedMLP", "dim", self.dim),
+            hidden=sizes("MaskedMLP", "hidden", self.hidden, empty=True),
+            outputs=size("MaskedMLP", "outputs", self.outputs),
+            inputs=size("MaskedMLP", "inputs", self.inputs),
+            context=size("MaskedMLP", "context", self.context, 0),
+        )
         check_order(self.order, self.dim)
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"expected an activation, one of {sorted(ACTIVATIONS)}; got {self.activation!r}.")
-        if not all(isinstance(n, int) and n > 0 for n in self.hidden):
-            raise ValueError(f"expected hidden layers of positive integer sizes; got {self.hidden!r}.")
+        settle(self, order=None if self.order is None else tuple(map(int, self.order)))
+        check_activation(self.activation)
         if self.residual and len(set(self.hidden)) > 1:
             raise ValueError(f"expected hidden layers of one size for residual connections; got {self.hidden!r}.")
 
@@ -68,17 +75,18 @@ class MaskedMLP:
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
-        gain = 6.0 if self.activation in RECTIFIERS else 3.0  # a uniform in [-b, b] has variance b^2 / 3
         columns, results = self.dim * self.inputs, self.dim * self.outputs
         widths = (columns, *self.hidden)
         specs = {}
         for i, (m, n) in enumerate(zip(widths, self.hidden, strict=False)):
-            specs[f"{i}.weight"] = Spec((m, n), math.sqrt(gain / m))
+            specs[f"{i}.weight"] = Spec((m, n), math.sqrt(gain(self.activation) / m))
             specs[f"{i}.bias"] = Spec((n,))
         specs["out.weight"] = Spec((widths[-1], results), math.sqrt(3.0 / widths[-1]))
         specs["out.bias"] = Spec((results,))
         if self.context and self.hidden:
-            specs["context.weight"] = Spec((self.context, self.hidden[0]), math.sqrt(gain / self.context))
+            specs["context.weight"] = Spec(
+                (self.context, self.hidden[0]), math.sqrt(gain(self.activation) / self.context)
+            )
         if self.context:
             specs["context.direct"] = Spec((self.context, results), math.sqrt(3.0 / self.context))
         if self.direct and self.hidden:

@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from ppgen import ops
+from ppgen.nn.arguments import is_size, settle
 from ppgen.nn.spec import Spec
 
 ACTIVATIONS = {
@@ -17,6 +19,17 @@ ACTIVATIONS = {
     "sigmoid": ops.sigmoid,
 }
 RECTIFIERS = ("relu", "leaky_relu", "elu", "silu", "gelu")
+
+
+def check_activation(activation: Any) -> None:
+    """Raise where an activation has another name than those of the table."""
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise ValueError(f"expected an activation, one of {sorted(ACTIVATIONS)}; got {activation!r}.")
+
+
+def gain(activation: str) -> float:
+    """The g of weights uniform in [-b, b], b^2 = g / fan-in, whose variance is b^2 / 3: twice as much before rectifiers."""
+    return 6.0 if activation in RECTIFIERS else 3.0
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -46,15 +59,14 @@ class MLP:
     def __init__(self, *sizes: int | tuple[int, ...], activation: str = "relu") -> None:
         *inner, last = sizes if len(sizes) > 1 else (None, None)
         outputs = last if isinstance(last, tuple) else (last,)
-        if not outputs or not all(isinstance(n, int) and n > 0 for n in (*inner, *outputs)):
+        if not outputs or not all(map(is_size, (*inner, *outputs))):
             raise ValueError(
                 f"expected MLP(inputs, hidden..., outputs) with positive integers (a tuple only for the outputs); "
                 f"got MLP{sizes}."
             )
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"expected an activation, one of {sorted(ACTIVATIONS)}; got {activation!r}.")
-        object.__setattr__(self, "sizes", sizes)
-        object.__setattr__(self, "activation", activation)
+        check_activation(activation)
+        outputs = tuple(map(int, last)) if isinstance(last, tuple) else int(last)
+        settle(self, sizes=(*map(int, inner), outputs), activation=activation)
 
     @property
     def heads(self) -> tuple[int, ...]:
@@ -68,12 +80,11 @@ class MLP:
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
-        gain = 6.0 if self.activation in RECTIFIERS else 3.0  # a uniform in [-b, b] has variance b^2 / 3
         layers = list(zip(self.widths, self.widths[1:], strict=False))
         specs = {}
         for i, (m, n) in enumerate(layers):
             last = i == len(layers) - 1
-            specs[f"{i}.weight"] = Spec((m, n), math.sqrt((3.0 if last else gain) / m))
+            specs[f"{i}.weight"] = Spec((m, n), math.sqrt((3.0 if last else gain(self.activation)) / m))
             specs[f"{i}.bias"] = Spec((n,), 0.0)
         return specs
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import ops
+from ppgen.nn.arguments import settle, size
 from ppgen.nn.spec import Spec, gather, part
 
 
@@ -28,6 +29,9 @@ class Cell:
 
     gates = 0
     states = 1
+
+    def __post_init__(self) -> None:
+        settle(self, **{name: size(type(self).__name__, name, getattr(self, name)) for name in ("inputs", "hidden")})
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path; the gates' columns lie side by side."""
@@ -130,10 +134,8 @@ class RecurrentNetwork:
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
             raise ValueError(f"expected a cell, one of {tuple(CELLS)}; got {self.cell!r}.")
-        for name in ("length", "hidden"):
-            size = getattr(self, name)
-            if not (isinstance(size, int) and size > 0):
-                raise ValueError(f"expected {name} to be a positive integer; got {size!r}.")
+        for name, least in (("length", 1), ("hidden", 1), ("outputs", 1), ("inputs", 1), ("context", 0)):
+            settle(self, **{name: size("RecurrentNetwork", name, getattr(self, name), least)})
 
     @property
     def permutation(self) -> np.ndarray:

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 
 from ppgen import ops
-from ppgen.nn.mlp import ACTIVATIONS, RECTIFIERS
+from ppgen.nn.arguments import settle, size, sizes
+from ppgen.nn.mlp import ACTIVATIONS, check_activation, gain
 from ppgen.nn.spec import Spec
 
 
@@ -41,27 +42,27 @@ class ResidualMLP:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        sizes = (self.inputs, *self.hidden, self.outputs)
-        if not (self.hidden and all(isinstance(n, int) and n > 0 for n in sizes)):
-            raise ValueError(
-                "expected ResidualMLP(inputs, (hidden, ...), outputs) with positive integers and at least one block; "
-                f"got {self!r}."
-            )
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"expected an activation, one of {sorted(ACTIVATIONS)}; got {self.activation!r}.")
+        settle(
+            self,
+            inputs=size("ResidualMLP", "inputs", self.inputs),
+            hidden=sizes("ResidualMLP", "hidden", self.hidden),
+            outputs=size("ResidualMLP", "outputs", self.outputs),
+            context=size("ResidualMLP", "context", self.context, 0),
+        )
+        check_activation(self.activation)
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
-        gain = 6.0 if self.activation in RECTIFIERS else 3.0  # a uniform in [-b, b] has variance b^2 / 3
         width, fan_in = self.hidden[0], self.inputs + self.context
         specs = {"in.weight": Spec((self.inputs, width), math.sqrt(3.0 / fan_in)), "in.bias": Spec((width,))}
         if self.context:
             specs["context.weight"] = Spec((self.context, width), math.sqrt(3.0 / fan_in))
         for i, inner in enumerate(self.hidden):
-            specs[f"{i}.weight"] = Spec((width, inner), math.sqrt(gain / width))
+            specs[f"{i}.weight"] = Spec((width, inner), math.sqrt(gain(self.activation) / width))
             specs[f"{i}.bias"] = Spec((inner,))
             # the blocks together add as much variance as came in
-            specs[f"{i}.back.weight"] = Spec((inner, width), math.sqrt(gain / inner / len(self.hidden)))
+            back = gain(self.activation) / inner / len(self.hidden)
+            specs[f"{i}.back.weight"] = Spec((inner, width), math.sqrt(back))
             specs[f"{i}.back.bias"] = Spec((width,))
         specs["out.weight"] = Spec((width, self.outputs))
         specs["out.bias"] = Spec((self.outputs,))

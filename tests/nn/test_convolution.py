@@ -143,8 +143,8 @@ def test_every_parameter_learns(name):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: nn.ConvNet(3, (), 4), "positive integers and at least one block; got ConvNet"),
-        (lambda: nn.ConvNet(0, (4,), 4), "positive integers and at least one block; got ConvNet"),
+        (lambda: nn.ConvNet(3, (), 4), r"expected hidden to be a tuple of positive integers.*got \(\)"),
+        (lambda: nn.ConvNet(0, (4,), 4), "ConvNet: expected inputs to be a positive integer; got 0"),
         (lambda: nn.ConvNet(3, (4,), 4, kernel=2), "expected an odd kernel; got 2"),
         (lambda: nn.ConvNet(3, (4,), 4, activation="step"), "expected an activation, one of"),
         (lambda: nn.ConvEncoder((1, 28, 28), (4, 4, 4), 2), r"halved 3 times.*got shape \(1, 28, 28\)"),
