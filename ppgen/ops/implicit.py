@@ -62,6 +62,8 @@ def triangular_solution(g: Callable[[Array], Array], solve: Callable[[], Array],
     if not torch.is_grad_enabled():
         return x
     again = g(x.requires_grad_())  # the same values, with what they depend on
+    if not _leads_beyond(again, x):
+        return x.detach()
     solution = again.view_as(again)
 
     def through_equation(cotangent: Array) -> Array:
@@ -76,9 +78,22 @@ def triangular_solution(g: Callable[[Array], Array], solve: Callable[[], Array],
 
         return settle(turn, cotangent, turns)
 
-    if again.requires_grad:
-        solution.register_hook(through_equation)
+    solution.register_hook(through_equation)
     return solution
+
+
+def _leads_beyond(result: Array, x: Array) -> bool:
+    """Whether gradients of a tensor reach any other than `x`: a look at its graph is quicker than one without `x`."""
+    seen, waiting = set(), [result.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if not node.next_functions and getattr(node, "variable", None) is not x:
+            return True
+        seen.add(node)
+        waiting += [earlier for earlier, _ in node.next_functions]
+    return False
 
 
 def _solve_linear(matrix: Callable[[Array], Array], b: Array, turns: int) -> Array:

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 import ppgen
 from ppgen import nn, ops
 from ppgen.distributions.autoregressive import Autoregressive
+from ppgen.distributions.bases import StandardNormal
 from ppgen.distributions.flows import Affine
 from ppgen.distributions.registry import DISTRIBUTIONS
 
@@ -173,6 +175,102 @@ def test_a_draw_changed_in_place(case):
     torch.testing.assert_close(p.log_prob(x), p.log_prob(x.clone()))
     x += 1
     torch.testing.assert_close(p.log_prob(x), p.log_prob(x.clone()))
+
+
+def test_parameters_changed_in_place(case):
+    """What a draw knows of its density is forgotten when parameters or the context change."""
+    on = case("realnvp_conditional", "pyro")
+    p = on.entry.apply(*on.arrays((on.params, on.context)))
+    for changed in (*p.params.values(), p.context):
+        x = p.rsample()
+        known = p.log_prob(x)
+        assert p.log_prob(x) is known
+        changed += 0.1
+        assert p.log_prob(x) is not known
+        torch.testing.assert_close(p.log_prob(x), p.log_prob(x.clone()))
+
+
+def test_draws_in_inference_mode(case):
+    """There, tensors do not know whether they were changed."""
+    on = case("realnvp", "pyro")
+    p = on.entry.apply(on.arrays(on.params))
+    with torch.inference_mode():
+        x = p.rsample((3,))
+        torch.testing.assert_close(p.log_prob(x), p.log_prob(x.clone()))
+
+
+@pytest.mark.parametrize("name", ["maf", "iaf", "made", "made_gaussian"])
+def test_nothing_to_learn(name, case, data):
+    """Without a tensor that wants a gradient, densities and draws want none, and are NumPy arrays at once."""
+    on = case(name, "pyro")
+    p = on.entry.apply(*on.arrays((on.params, on.context)))
+    x = p.rsample() if p.has_rsample else p.sample()
+    for found in (x, p.log_prob(x), p.log_prob(on.backend.array(data(name)))):
+        assert np.isfinite(found.numpy()).all()
+
+
+@pytest.mark.parametrize("wanted", [(), (1,), (2,), (3, 1), (3, 2)], ids=str)
+def test_shapes_that_cannot_be_expanded_to(wanted, case, backend):
+    on = case("realnvp_conditional", backend)
+    p = on.entry.apply(*on.arrays((on.params, on.context)))
+    message = rf"expected a batch shape that \(3,\) broadcasts to; got {re.escape(str(wanted))}"
+    with pytest.raises(ValueError, match=message):
+        p.expand(wanted)
+
+
+class Counted(StandardNormal):
+    """Counts how often Python runs its density and its draws; under JAX that is once, while they are compiled."""
+
+    calls: ClassVar[list] = []
+
+    def log_prob(self, params, x, context=None):
+        self.calls.append("log_prob")
+        return super().log_prob(params, x, context)
+
+    def draw(self, params, noise, shape, context=None):
+        self.calls.append("draw")
+        return super().draw(params, noise, shape, context)
+
+
+class Unhashable(Counted):
+    """One that cannot be a key of compiled functions."""
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize(("kind", "times"), [(Counted, 1), (Unhashable, 2)])
+def test_compiled_once_outside_of_programs(kind, times, monkeypatch):
+    """Calls outside of compiled code are compiled as a whole, once for all equal distributions and shapes."""
+    x = np.ones((2, 3), np.float32)
+
+    def counts(run):
+        monkeypatch.setattr(Counted, "calls", [])
+        for _ in range(2):
+            run(kind(3).apply({}))
+        return [Counted.calls.count(name) for name in ("log_prob", "draw")]
+
+    assert counts(lambda p: p.log_prob(x)) == [times, 0]
+    assert counts(lambda p: p.sample(jax.random.key(0), (2,))) == [0, times]
+    assert counts(lambda p: p.sample_with_intermediates(jax.random.key(0), (5,))) == [times, times]
+    assert counts(lambda p: p.expand((4, 2)).log_prob(x)) == [times, 0]
+    with pytest.raises(ValueError, match=r"expected values whose last axes are \(3,\).*got shape \(2, 2\)"):
+        kind(3).apply({}).log_prob(x[:, :2])
+
+
+def test_compiled_calls_are_those_of_the_learnable(case, data):
+    """The same density and draws as without compilation; gradients, and maps over rows, go through them."""
+    on, x = case("maf", "numpyro"), data("maf")
+    params, context = on.arrays((on.params, on.context))
+    p, key = on.entry.apply(params, context), jax.random.key(0)
+    by_hand = on.call(lambda params, x, context: on.entry.log_prob(params, x, context), on.params, x, on.context)
+    close(p.log_prob(x), by_hand)
+    close(jax.vmap(p.log_prob)(x), by_hand)
+    drawn, (known,) = p.sample_with_intermediates(key, (2,))
+    close(p.sample(key, (2,)), drawn, 1e-6)
+    close(jax.jit(lambda key: p.sample(key, (2,)))(key), drawn, 1e-6)
+    close(known, p.log_prob(drawn), 5e-4)
+    gradient = jax.grad(lambda params: on.entry.apply(params, context).log_prob(x).sum())(params)
+    assert all(np.any(value != 0) for value in gradient.values())
 
 
 @pytest.mark.parametrize("name", ALL)

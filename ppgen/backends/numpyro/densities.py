@@ -1,6 +1,6 @@
 """A learnable distribution with its parameters and context, as a NumPyro distribution."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,6 +9,7 @@ import numpyro.distributions as nd
 from jax import random
 
 from ppgen import ops
+from ppgen.backends.shapes import expanded
 
 
 class Densities:
@@ -56,33 +57,24 @@ class Density(nd.Distribution):
         return jnp.broadcast_to(mean, self.batch_shape + self.event_shape)
 
     def expand(self, batch_shape: tuple[int, ...]) -> "Density":
-        jnp.broadcast_shapes(self.batch_shape, tuple(batch_shape))
+        batch_shape = expanded(self.batch_shape, batch_shape)
         return Density(self.backend, self.learnable, self.params, self.context, batch_shape)
 
     def log_prob(self, value: Any, intermediates: Any = None) -> Any:
         if intermediates:  # of a draw, which knows its density
             return intermediates[0]
-        with ops.activate(self.backend):
-            log_prob = self.learnable.log_prob(self.params, jnp.asarray(value), self.context)
-        return jnp.broadcast_to(log_prob, jnp.broadcast_shapes(log_prob.shape, self.batch_shape))
+        return _compiled(_log_prob, self, jnp.asarray(value))
 
     def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Any:
-        with ops.activate(self.backend):
-            return self.learnable.draw(self.params, self._noise(key), self._shape(sample_shape), self.context)
+        return _compiled(_draw, self, key, tuple(sample_shape))
 
     rsample = sample
 
     def sample_with_intermediates(self, key: Any, sample_shape: tuple[int, ...] = ()) -> tuple[Any, list]:
         if not (self.has_rsample and self.learnable.has_density):
             return self.sample(key, sample_shape), []
-        with ops.activate(self.backend):
-            value, log_prob = self.learnable.draw_with_log_prob(
-                self.params, self._noise(key), self._shape(sample_shape), self.context
-            )
+        value, log_prob = _compiled(_draw_with_log_prob, self, key, tuple(sample_shape))
         return value, [log_prob]
-
-    def _shape(self, sample_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(sample_shape) + self.batch_shape
 
     def _noise(self, key: Any) -> "Noise":
         floats = jax.tree.leaves((self.params, self.context))
@@ -90,6 +82,54 @@ class Density(nd.Distribution):
 
     def __repr__(self) -> str:
         return f"{self.learnable!r} with batch shape {self.batch_shape}"
+
+
+# compiled where nothing is traced ------------------------------------------------------------------------------------
+
+
+def _log_prob(density: Density, value: Any) -> Any:
+    with ops.activate(density.backend):
+        log_prob = density.learnable.log_prob(density.params, value, density.context)
+    return jnp.broadcast_to(log_prob, jnp.broadcast_shapes(log_prob.shape, density.batch_shape))
+
+
+def _draw(density: Density, key: Any, shape: tuple[int, ...]) -> Any:
+    with ops.activate(density.backend):
+        return density.learnable.draw(density.params, density._noise(key), shape + density.batch_shape, density.context)
+
+
+def _draw_with_log_prob(density: Density, key: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    with ops.activate(density.backend):
+        return density.learnable.draw_with_log_prob(
+            density.params, density._noise(key), shape + density.batch_shape, density.context
+        )
+
+
+_COMPILED = {
+    _log_prob: jax.jit(_log_prob),
+    _draw: jax.jit(_draw, static_argnames="shape"),
+    _draw_with_log_prob: jax.jit(_draw_with_log_prob, static_argnames="shape"),
+}
+
+
+def _compiled(fn: Callable[..., Any], density: Density, array: Any, *shape: tuple[int, ...]) -> Any:
+    """`fn(density, array, *shape)`, compiled once for each learnable and all shapes.
+
+    Not compiled as a whole, every loop inside would compile anew at every call: its body is a new function each time.
+    """
+    arrays = jax.tree.leaves((density.params, density.context, array))
+    if any(isinstance(x, jax.core.Tracer) for x in arrays) or not _hashable(density.learnable):
+        return fn(density, array, *shape)
+    return _COMPILED[fn](density, array, *shape)
+
+
+def _hashable(x: Any) -> bool:
+    """Whether a value has a hash; one that holds arrays looks as if it had, until it is asked."""
+    try:
+        hash(x)
+    except TypeError:
+        return False
+    return True
 
 
 class Noise:

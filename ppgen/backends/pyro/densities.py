@@ -8,6 +8,7 @@ from pyro.distributions import TorchDistribution
 from torch.distributions import constraints
 
 from ppgen import ops
+from ppgen.backends.shapes import expanded
 
 
 class Densities:
@@ -25,7 +26,7 @@ class Density(TorchDistribution):
 
     def __init__(self, backend: Any, learnable: Any, params: Any, context: Any, batch_shape: Any) -> None:
         self.backend, self.learnable, self.params, self.context = backend, learnable, params, context
-        self._drawn: tuple[Any, Any, Any] = (None, None, None)  # the latest draw, its version, its log density
+        self._drawn: tuple[Any, Any, Any] = (None, None, None)  # the latest draw, `_versions`, its log density
         super().__init__(torch.Size(batch_shape), torch.Size(learnable.event_shape), validate_args=False)
 
     @property
@@ -54,12 +55,12 @@ class Density(TorchDistribution):
         return mean.expand(self.batch_shape + self.event_shape)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Density":
-        torch.broadcast_shapes(self.batch_shape, tuple(batch_shape))
+        batch_shape = expanded(self.batch_shape, batch_shape)
         return Density(self.backend, self.learnable, self.params, self.context, batch_shape)
 
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:
-        drawn, version, log_prob = self._drawn
-        if value is not drawn or value._version != version:  # another value, or one that was changed in place
+        drawn, versions, log_prob = self._drawn
+        if value is not drawn or self._versions(value) != versions:  # another value, or something changed in place
             with ops.activate(self.backend):
                 log_prob = self.learnable.log_prob(self.params, value, self.context)
         if log_prob.shape[log_prob.ndim - len(self.batch_shape) :] == self.batch_shape:
@@ -78,8 +79,14 @@ class Density(TorchDistribution):
             if not self.learnable.has_density:
                 return self.learnable.draw(*arguments)
             value, log_prob = self.learnable.draw_with_log_prob(*arguments)
-        self._drawn = value, value._version, log_prob
+        if not value.is_inference():  # such tensors keep no version
+            self._drawn = value, self._versions(value), log_prob
         return value
+
+    def _versions(self, value: torch.Tensor) -> list[int]:
+        """Those of all tensors that a log density depends on: each in-place change is a new one."""
+        tensors = [value, *self.params.values(), *([] if self.context is None else [self.context])]
+        return [0 if x.is_inference() else x._version for x in tensors]
 
     def _shape(self, sample_shape: Any) -> tuple[int, ...]:
         return (*sample_shape, *self.batch_shape)
