@@ -259,7 +259,7 @@ def test_compiled_once_outside_of_programs(kind, times, monkeypatch):
 
 def test_compiled_calls_are_those_of_the_learnable(case, data):
     """The same density and draws as without compilation; gradients, and maps over rows, go through them."""
-    on, x = case("maf", "numpyro"), data("maf")
+    on, x = case("flow_positive", "numpyro"), data("flow_positive")
     params, context = on.arrays((on.params, on.context))
     p, key = on.entry.apply(params, context), jax.random.key(0)
     by_hand = on.call(lambda params, x, context: on.entry.log_prob(params, x, context), on.params, x, on.context)
