@@ -11,7 +11,7 @@ from ppgen.distributions.autoregressive.conditionals import Bernoulli, Condition
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.autoregressive.nade import NADENetwork
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
-from ppgen.nn.mlp import ACTIVATIONS, RECTIFIERS
+from ppgen.nn.mlp import ACTIVATIONS, gain
 
 
 @dataclass(frozen=True)
@@ -175,12 +175,12 @@ class DeepNADENetwork(NADENetwork):
 
     def specs(self) -> dict[str, nn.Spec]:
         """The parameters by path; those of a dimension stand in its own rows."""
-        gain = 6.0 if self.activation in RECTIFIERS else 3.0  # a uniform in [-b, b] has variance b^2 / 3
+        g = gain(self.activation)
         widths = (self.hidden, *self.later)
         specs = super().specs()
-        specs["in.weight"] = nn.Spec((self.dim, self.inputs, self.hidden), math.sqrt(gain / (2 * self.dim)))
+        specs["in.weight"] = nn.Spec((self.dim, self.inputs, self.hidden), math.sqrt(g / (2 * self.dim)))
         for i, (m, n) in enumerate(zip(widths, self.later, strict=False), start=1):
-            specs[f"{i}.weight"] = nn.Spec((m, n), math.sqrt(gain / m))
+            specs[f"{i}.weight"] = nn.Spec((m, n), math.sqrt(g / m))
             specs[f"{i}.bias"] = nn.Spec((n,))
         specs["out.weight"] = nn.Spec((self.dim, self.outputs, widths[-1]), math.sqrt(3.0 / widths[-1]))
         return specs

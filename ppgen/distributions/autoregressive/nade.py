@@ -13,7 +13,7 @@ from ppgen.distributions.autoregressive.conditionals import Bernoulli, Condition
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.learnable import Parameters
 from ppgen.nn.masked import check_order
-from ppgen.nn.mlp import ACTIVATIONS
+from ppgen.nn.mlp import ACTIVATIONS, check_activation
 
 BLOCK = 8  # columns computed at a time: at D = 784 and H = 500, 4 to 8 are fastest on two cores
 
@@ -102,8 +102,7 @@ class NADENetwork:
 
     def __post_init__(self) -> None:
         check_order(self.order, self.dim)
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"expected an activation, one of {sorted(ACTIVATIONS)}; got {self.activation!r}.")
+        check_activation(self.activation)
         if not (isinstance(self.hidden, int) and self.hidden > 0):
             raise ValueError(f"expected a positive number of hidden units; got {self.hidden!r}.")
 
