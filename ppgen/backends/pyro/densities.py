@@ -60,7 +60,7 @@ class Density(TorchDistribution):
 
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:
         drawn, versions, log_prob = self._drawn
-        if value is not drawn or self._versions(value) != versions:  # another value, or something changed in place
+        if value is not drawn or versions is None or self._versions(value) != versions:
             with ops.activate(self.backend):
                 log_prob = self.learnable.log_prob(self.params, value, self.context)
         if log_prob.shape[log_prob.ndim - len(self.batch_shape) :] == self.batch_shape:
@@ -79,14 +79,16 @@ class Density(TorchDistribution):
             if not self.learnable.has_density:
                 return self.learnable.draw(*arguments)
             value, log_prob = self.learnable.draw_with_log_prob(*arguments)
-        if not value.is_inference():  # such tensors keep no version
-            self._drawn = value, self._versions(value), log_prob
+        self._drawn = value, self._versions(value), log_prob
         return value
 
-    def _versions(self, value: torch.Tensor) -> list[int]:
-        """Those of all tensors that a log density depends on: each in-place change is a new one."""
+    def _versions(self, value: torch.Tensor) -> list[int] | None:
+        """How often each tensor that a log density depends on was changed in place; None where torch does not say."""
         tensors = [value, *self.params.values(), *([] if self.context is None else [self.context])]
-        return [0 if x.is_inference() else x._version for x in tensors]
+        try:
+            return [x._version for x in tensors]
+        except RuntimeError:  # of inference mode
+            return None
 
     def _shape(self, sample_shape: Any) -> tuple[int, ...]:
         return (*sample_shape, *self.batch_shape)
