@@ -4,10 +4,12 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 
 import numpy as np
 
 from ppgen import ops
+from ppgen.distributions import arguments
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
 
 
@@ -17,10 +19,12 @@ class Empirical(Learnable):
 
     .. math:: p(x) = \frac{1}{N} \sum_n [x = x_n]
 
-    Its density is a probability (with respect to counting): minus infinity in logarithm off the rows.
+    Its density is a probability (with respect to counting): minus infinity in logarithm off the rows. So it cannot be
+    mixed with densities, nor pushed through a flow. `log_prob` of B values compares one number a step with that of all
+    rows, in memory B N.
 
     Args:
-        atoms: the rows [N, *event_shape]; a copy is kept.
+        atoms: the rows [N, *event_shape], in `support`; a copy is kept.
         support: the values a row may take, see `Learnable`.
 
     Example:
@@ -38,11 +42,22 @@ class Empirical(Learnable):
         kept = np.array(atoms)
         if kept.ndim < 1 or not len(kept) or kept.dtype.kind not in "biuf":
             raise ValueError(f"expected numbers [rows, ...], at least one row; got shape {kept.shape} of {kept.dtype}.")
+        if isinstance(support, Integral):
+            support = arguments.size("Empirical", "support", support)
+        outside = np.flatnonzero(~_inside(kept, support).reshape(len(kept), -1).all(-1))
+        if len(outside):
+            raise ValueError(
+                f"expected rows in the support {support!r}; got {kept[outside[0]].tolist()} in row {outside[0]}, and "
+                f"{len(outside)} such rows of {len(kept)}. Give the support that the rows have, or leave them out."
+            )
         kept.setflags(write=False)
-        object.__setattr__(self, "atoms", kept)
-        object.__setattr__(self, "support", support)
+        arguments.settle(self, atoms=kept, support=support)
 
     reparameterised = False
+
+    @property
+    def counting(self) -> bool:
+        return not isinstance(self.support, int) and self.support != "boolean"
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -51,11 +66,17 @@ class Empirical(Learnable):
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         x = as_float(x, params)
         check_event(self, x)
-        rank = len(self.event_shape)
-        rows = x.reshape(*x.shape[: x.ndim - rank], 1, math.prod(self.event_shape))
-        differs = ops.as_type_of(rows != ops.as_type_of(self.atoms.copy().reshape(len(self.atoms), -1), x), x)
-        count = ops.sum(ops.as_type_of(ops.sum(differs, -1) == 0, x), -1)
-        return ops.log(count / len(self.atoms))
+        size, rank = math.prod(self.event_shape), len(self.event_shape)
+        rows = ops.moveaxis(x.reshape(*x.shape[: x.ndim - rank], size), -1, 0)
+        atoms = ops.as_type_of(self.atoms.reshape(len(self.atoms), size).T.copy(), x)
+
+        def compare(same: ops.Array, numbers: tuple[ops.Array, ops.Array]) -> tuple[ops.Array, None]:
+            row, atom = numbers
+            return same & (row[..., None] == atom), None
+
+        start = ops.broadcast_to(rows[0, ..., None] == atoms[0], (*rows.shape[1:], len(self.atoms)))
+        same, _ = ops.scan(compare, start, (rows, atoms))
+        return ops.log(ops.as_type_of(ops.sum(same, -1), x) / len(self.atoms))
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
@@ -67,6 +88,9 @@ class Empirical(Learnable):
 
     def mean(self, params: Parameters, context: ops.Array | None = None) -> ops.Array:
         return ops.as_type_of(self.atoms.mean(0), ops.zeros(()))
+
+    def __reduce__(self) -> tuple:
+        return Empirical, (self.atoms, self.support)  # copies are made anew: their rows cannot be written to, either
 
     @cached_property
     def _digest(self) -> str:
@@ -83,3 +107,20 @@ class Empirical(Learnable):
             f"Empirical({len(self.atoms)} rows of shape {self.event_shape}, {self.atoms.dtype}, "
             f"support={self.support!r}, sha256 {self._digest[:16]})"
         )
+
+
+def _inside(x: np.ndarray, support: Support) -> np.ndarray:
+    """Where numbers are finite and lie in a support."""
+    if support == "real":
+        return np.isfinite(x)
+    if support == "positive":
+        return np.isfinite(x) & (x > 0)
+    if support == "boolean" or isinstance(support, int):
+        return np.isin(x, np.arange(2 if support == "boolean" else support))
+    ends = (0, 1) if support == "unit_interval" else support
+    if not (isinstance(ends, tuple) and len(ends) == 2 and ends[0] < ends[1]):
+        raise ValueError(
+            "expected support to be 'real', 'positive', 'unit_interval', 'boolean', an interval (low, high) with low < high, "
+            f"or a number of classes; got {support!r}. Name the values that a row may take."
+        )
+    return (x >= ends[0]) & (x <= ends[1])

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from ppgen import nn, ops
-from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support
+from ppgen.distributions import arguments
+from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float
 from ppgen.errors import NoLikelihoodError
 
 
@@ -50,6 +51,8 @@ class InfiniteMixture(Learnable):
     has_density = False
 
     def __post_init__(self) -> None:
+        arguments.kind("InfiniteMixture", "prior", self.prior, Learnable, "StandardNormal(2)")
+        arguments.kind("InfiniteMixture", "likelihood", self.likelihood, Learnable, "MADE(4, context=2)")
         if self.prior.event_shape != (self.likelihood.context,):
             raise ValueError(
                 f"expected a likelihood whose context is one draw of the prior, of shape {self.prior.event_shape}; got "
@@ -86,4 +89,5 @@ class InfiniteMixture(Learnable):
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
     ) -> ops.Array:
         z = self.prior.draw(nn.part(params, "prior"), noise, shape, context)
-        return self.likelihood.draw(nn.part(params, "likelihood"), noise, shape, z)
+        own = nn.part(params, "likelihood")
+        return self.likelihood.draw(own, noise, shape, as_float(z, own))

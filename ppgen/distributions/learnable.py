@@ -46,6 +46,7 @@ class Learnable:
         has_density: False where `log_prob` cannot be computed, and only draws can be had.
         estimates: True where `log_prob` is an unbiased estimate of a log density or a bound, from random numbers in the
             context. Its exponential is no density, so algorithms that weigh particles by densities refuse it.
+        counting: True where `log_prob` is that of a probability of single real values, as of rows at hand, not a density.
     """
 
     event_shape: tuple[int, ...]
@@ -54,6 +55,7 @@ class Learnable:
     reparameterised: bool = True
     has_density: bool = True
     estimates: bool = False
+    counting: bool = False
 
     def specs(self) -> dict[str, nn.Spec]:
         """The parameters by path."""

@@ -10,6 +10,7 @@ from ppgen import nn, ops
 from ppgen.distributions import arguments
 from ppgen.distributions.autoregressive.conditionals import choose
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
+from ppgen.distributions.log_zero import finite, infinite
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,7 +55,15 @@ class Mixture(Learnable):
                     f"expected components of one {what.replace('_', ' ')}; got {found}. Mix distributions of the same "
                     "values, or push one through a transform."
                 )
-        arguments.size("Mixture", "context", self.context, least=0)
+        if self.counting and not all(component.counting for component in self.components):
+            named = [
+                f"{component!r} ({'probability' if component.counting else 'density'})" for component in self.components
+            ]
+            raise ValueError(
+                f"expected components that all have a density, or all probabilities of single values; got {', '.join(named)}, "
+                "of which no sum is either. Put a GaussianMixture around rows instead of Empirical, or mix it with another."
+            )
+        arguments.settle(self, context=arguments.size("Mixture", "context", self.context, least=0))
         sizes = {component.context for component in self.components} - {0}
         if sizes - {self.context}:
             raise ValueError(
@@ -71,6 +80,10 @@ class Mixture(Learnable):
         return self.components[0].support
 
     @property
+    def counting(self) -> bool:
+        return any(component.counting for component in self.components)
+
+    @property
     def has_density(self) -> bool:
         return all(component.has_density and not component.estimates for component in self.components)
 
@@ -82,7 +95,8 @@ class Mixture(Learnable):
         terms = [component.log_prob(own, x, seen) for component, own, seen in self._parts(params, context)]
         log_weights = self._log_weights(params, context)
         shape = np.broadcast_shapes(log_weights.shape[:-1], *(term.shape for term in terms))
-        return ops.logsumexp(log_weights + ops.stack([ops.broadcast_to(term, shape) for term in terms], -1))
+        terms = ops.stack([ops.broadcast_to(term, shape) for term in terms], -1)
+        return infinite(ops.logsumexp(finite(log_weights + terms)))
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
@@ -92,7 +106,7 @@ class Mixture(Learnable):
         first, *others = [part.draw(own, noise, shape, seen) for part, own, seen in self._parts(params, context)]
         for k, other in enumerate(others, 1):
             first = ops.where(chosen == k, other, first)
-        return first
+        return ops.stop_gradient(first)
 
     def mean(self, params: Parameters, context: ops.Array | None = None) -> ops.Array:
         weights = ops.exp(self._log_weights(params, context))
@@ -152,7 +166,8 @@ class GaussianMixture(Learnable):
 
     def __post_init__(self) -> None:
         for name in ("dim", "components", "context"):
-            arguments.size("GaussianMixture", name, getattr(self, name), least=int(name != "context"))
+            size = arguments.size("GaussianMixture", name, getattr(self, name), least=int(name != "context"))
+            arguments.settle(self, **{name: size})
         if self.covariance not in ("diagonal", "full"):
             raise ValueError(f"expected covariance to be 'diagonal' or 'full'; got {self.covariance!r}.")
 
@@ -189,9 +204,9 @@ class GaussianMixture(Learnable):
         standard = noise.normal((*shape, self.dim))
         loc = ops.einsum("...k,...ki->...i", code, loc)
         if factor is None:
-            return loc + ops.einsum("...k,...ki->...i", code, ops.exp(log_scale)) * standard
+            return ops.stop_gradient(loc + ops.einsum("...k,...ki->...i", code, ops.exp(log_scale)) * standard)
         factor = ops.einsum("...k,...kij->...ij", code, factor)
-        return loc + ops.einsum("...ij,...j->...i", factor, standard)
+        return ops.stop_gradient(loc + ops.einsum("...ij,...j->...i", factor, standard))
 
     def mean(self, params: Parameters, context: ops.Array | None = None) -> ops.Array:
         logits, loc, *_ = self._read(params, context)

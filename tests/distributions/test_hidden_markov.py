@@ -1,5 +1,6 @@
 """Hidden Markov models against the sum over every path, and against the forward recursion, in float64."""
 
+import functools
 import itertools
 
 import jax
@@ -9,8 +10,8 @@ import scipy.stats
 import torch
 
 import ppgen
-from ppgen import module, plate, sample
-from ppgen.distributions import HiddenMarkov
+from ppgen import module, ops, plate, sample
+from ppgen.distributions import HiddenMarkov, hidden_markov
 from ppgen.distributions.autoregressive import conditionals
 
 
@@ -83,7 +84,15 @@ CHAINS = {
     "once": HiddenMarkov(1, states=3),
     "twice": HiddenMarkov(2, states=2),
     "one state": HiddenMarkov(4, states=1),
+    "many states": HiddenMarkov(3, states=9),
 }
+
+
+@pytest.fixture(params=["parallel", "in turn"])
+def way(request, monkeypatch):
+    """How the sum over paths is taken, which else goes by size."""
+    monkeypatch.setattr(hidden_markov, "PARALLEL", 10**9 if request.param == "parallel" else 0)
+    return request.param
 
 
 def data(chain, shape, seed=1):
@@ -111,7 +120,7 @@ def test_every_path(name, backend):
 
 
 @pytest.mark.parametrize("length", [199, 200])
-def test_a_long_sequence_is_the_recursion(length, backend):
+def test_a_long_sequence_is_the_recursion(length, way, backend):
     chain = HiddenMarkov(length, states=4, features=2)
     params, x = started(chain), data(chain, (2,))
     own, values = on(params, backend), array(x, backend)
@@ -130,7 +139,7 @@ def test_the_oracles_agree():
 
 def gradients(chain, params, x, backend):
     if backend == "numpyro":
-        grads = jax.grad(lambda params: chain.log_prob(params, x).sum())(params)
+        grads = jax.jit(jax.grad(lambda params: chain.log_prob(params, x).sum()))(params)
         return {name: np.asarray(g) for name, g in grads.items()}
     leaves = {name: p.requires_grad_() for name, p in params.items()}
     grads = torch.autograd.grad(chain.log_prob(leaves, x).sum(), leaves.values())
@@ -138,7 +147,7 @@ def gradients(chain, params, x, backend):
 
 
 @pytest.mark.parametrize("name", ["gaussian", "bits"])
-def test_gradients_are_differences(name, backend):
+def test_gradients_are_differences(name, way, backend):
     """Against central differences of the sum over paths."""
     chain = CHAINS[name]
     params, x = started(chain), data(chain, (2,))
@@ -164,7 +173,7 @@ def left_to_right():
     return chain, params
 
 
-def test_forbidden_transitions(backend):
+def test_forbidden_transitions(way, backend):
     """Paths that go back have no part in anything, and gradients stay finite."""
     chain, params = left_to_right()
     x = np.array([[0, 1, 1, 0], [1, 1, 0, 1]], np.float32)
@@ -179,7 +188,7 @@ def test_forbidden_transitions(backend):
         assert np.isfinite(grad).all()
 
 
-def test_an_impossible_sequence(backend):
+def test_an_impossible_sequence(way, backend):
     """Its log density is minus infinity, not nan; gradients are finite, and other rows keep theirs."""
     chain = HiddenMarkov(4, states=3, emission=conditionals.Categorical(2))
     params = started(chain)
@@ -196,7 +205,126 @@ def test_an_impossible_sequence(backend):
         np.testing.assert_allclose(grad, alone[name], rtol=1e-5, atol=1e-6)
 
 
-def test_nan_stays_nan(backend):
+# hard cases: terms of one sum that are hundreds or thousands of nats apart -------------------------------------------
+
+HARD = HiddenMarkov(12, states=3)
+MEANS = np.array([-5.0, 0.0, 5.0])
+
+
+def chain_of(initial, transition, log_scale):
+    emission = np.stack([MEANS, np.full(3, log_scale)], -1)[:, None]
+    tables = {"initial": np.array(initial), "transition": np.array(transition), "emission": emission}
+    return {name: table.astype(np.float32) for name, table in tables.items()}
+
+
+STEPS = [[0, 0, -np.inf], [-np.inf, 0, 0], [-np.inf, -np.inf, 0]]  # stay, or go on by one
+WALK = np.repeat(MEANS, 4).astype(np.float32)
+CASES = {
+    "nearly deterministic": (chain_of([0, -1e3, -1e3], 1e3 * (np.eye(3) - 1), -1.0), WALK),
+    "one step on, far apart": (chain_of([0, -np.inf, -np.inf], STEPS, -2.0), WALK),
+    "only through the unlikely": (chain_of([0, -np.inf, -np.inf], STEPS, -2.0), np.where(np.arange(12) < 6, -5, 5)),
+    "far outside": (chain_of([0, 0, 0], np.zeros((3, 3)), 0.0), np.where(np.arange(12) == 5, 1e4, 100.0)),
+    "first outside, then forbidden": (chain_of([0, 0, 0], STEPS, -1.0), np.linspace(300, -300, 12)),
+}
+
+
+@functools.cache
+def with_gradients(backend, way):
+    """Log density of a sequence, with its gradients; compiled once on NumPyro."""
+    if backend == "numpyro":
+        return jax.jit(jax.value_and_grad(lambda params, x: HARD.log_prob(params, x)))
+
+    def run(params, x):
+        leaves = {name: p.requires_grad_() for name, p in params.items()}
+        log_prob = HARD.log_prob(leaves, x)
+        return log_prob.detach(), dict(zip(leaves, torch.autograd.grad(log_prob, leaves.values()), strict=True))
+
+    return run
+
+
+def check_hard(case, backend, way):
+    """Value and gradients are those of the recursion in float64: of the first state, and of the means, by its posterior."""
+    params, x = CASES[case]
+    initial, transition, emission = tables(HARD, params, np.asarray(x, np.float32))
+    with np.errstate(all="ignore"):
+        total, posterior = by_recursion(initial, transition, emission)
+    found, grads = with_gradients(backend, way)(on(params, backend), array(x, backend))
+    np.testing.assert_allclose(float(found), total, rtol=1e-5)
+    assert all(np.isfinite(np.asarray(g)).all() for g in grads.values())
+    np.testing.assert_allclose(np.asarray(grads["initial"]), posterior[0] - np.exp(initial), atol=2e-3)
+    precision = np.exp(-2 * 5 * np.tanh(params["emission"][:, 0, 1] / 5))
+    wanted = (posterior * (np.asarray(x)[:, None] - MEANS)).sum(0) * precision
+    np.testing.assert_allclose(np.asarray(grads["emission"])[:, 0, 0], wanted, rtol=1e-3, atol=0.02)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_hard_cases(case, way, backend):
+    check_hard(case, backend, way)
+
+
+def test_scaled_products_of_exponentials_are_caught(monkeypatch):
+    """The planted bug: matrix products that are scaled by the largest entries lose what only unlikely states lead to."""
+
+    def multiply(a, b):
+        m, n = ops.amax(a, -1)[..., :, None], ops.amax(b, -2)[..., None, :]
+        return ops.log(ops.exp(a - m) @ ops.exp(b - n)) + m + n
+
+    monkeypatch.setattr(hidden_markov, "PARALLEL", 10**9)
+    monkeypatch.setattr(hidden_markov, "multiply", multiply)
+    with pytest.raises(AssertionError):
+        check_hard("only through the unlikely", "pyro", "planted")
+
+
+def test_a_very_long_sequence(way):
+    """On one backend: the other compiles for long."""
+    chain = HiddenMarkov(5000, states=3)
+    params, x = started(chain), data(chain, ())
+    total, marginals = by_recursion(*tables(chain, params, x))
+    with torch.no_grad():
+        own = on(params, "pyro")
+        assert float(chain.log_prob(own, array(x, "pyro"))) == pytest.approx(total, rel=2e-6)
+        np.testing.assert_allclose(chain.smooth(own, array(x, "pyro")).numpy(), marginals, atol=2e-4)
+
+
+class Sizes(torch.overrides.TorchFunctionMode):
+    """The largest tensor that torch functions give."""
+
+    largest = 0
+
+    def __torch_function__(self, fn, types, args=(), kwargs=None):
+        result = fn(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.largest = max(self.largest, result.numel())
+        return result
+
+
+def variables(jaxpr):
+    """All variables of traced code, those of inner code too."""
+    for equation in jaxpr.eqns:
+        yield from equation.outvars
+        for parameter in jax.tree.leaves(list(equation.params.values())):
+            inner = getattr(parameter, "jaxpr", parameter)
+            if hasattr(inner, "eqns"):
+                yield from variables(inner)
+
+
+def test_many_states_take_no_cube_of_memory(backend):
+    """No array is larger than one number for each time, row and pair of states, with gradients; so in smoothing."""
+    chain, rows = HiddenMarkov(6, states=16), 4
+    params, x = on(started(chain), backend), array(np.zeros((rows, 6)), backend)
+    if backend == "numpyro":
+        traced = [jax.make_jaxpr(jax.grad(lambda params, x: chain.log_prob(params, x).sum()))(params, x)]
+        traced.append(jax.make_jaxpr(chain.smooth)(params, x))
+        largest = max(v.aval.size for made in traced for v in variables(made.jaxpr))
+    else:
+        with Sizes() as sizes:
+            gradients(chain, params, x, backend)
+            chain.smooth(params, x)
+        largest = sizes.largest
+    assert largest <= 6 * rows * 16**2
+
+
+def test_nan_stays_nan(way, backend):
     """An observation that is no number is not taken for an impossible one."""
     chain = CHAINS["gaussian"]
     x = np.array([0, 0, np.nan, 0, 0], np.float32)
@@ -225,7 +353,7 @@ def test_an_emission_that_is_not_normalised_is_caught(monkeypatch):
     log_prob = conditionals.Bernoulli.log_prob
     monkeypatch.setattr(conditionals.Bernoulli, "log_prob", lambda self, theta, x: 2 * log_prob(self, theta, x))
     values = np.array(list(itertools.product([0, 1], repeat=3)), np.float32)
-    mass = np.exp(np.asarray(chain.apply(on(started(chain), "numpyro")).log_prob(values)))
+    mass = np.exp(np.asarray(chain.log_prob(on(started(chain), "numpyro"), values)))
     assert abs(mass.sum() - 1) > 0.1
 
 
@@ -257,11 +385,19 @@ def test_it_learns(backend):
         ({"length": 0, "states": 2}, "expected length to be a positive integer; got 0"),
         ({"length": 3, "states": 2.0}, "expected states to be a positive integer; got 2.0"),
         ({"length": 3, "states": 2, "features": 0}, "expected features to be a positive integer; got 0"),
+        ({"length": 3, "states": True}, "expected states to be a positive integer; got True"),
+        ({"length": 3, "states": 2, "emission": "gaussian"}, "emission to be a Conditional, such as.*got 'gaussian'"),
     ],
 )
 def test_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         HiddenMarkov(**arguments)
+
+
+def test_whole_numbers_of_numpy():
+    chain = HiddenMarkov(np.int64(3), np.int64(2), features=np.int64(1))
+    assert repr(chain) == repr(HiddenMarkov(3, 2, features=1))
+    assert all(type(size) is int for size in (chain.length, chain.states, chain.features))
 
 
 def test_values_of_another_length(backend):
