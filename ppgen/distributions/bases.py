@@ -46,7 +46,8 @@ class StandardUniform(Learnable):
         return ops.sum(ops.where((x >= 0) & (x <= 1), x * 0, x * 0 - math.inf), _events(self))
 
     def draw(self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: Any = None) -> ops.Array:
-        return noise.uniform((*shape, *self.event_shape))
+        u = noise.uniform((*shape, *self.event_shape))
+        return ops.clip(u, float(ops.finfo(u).tiny))  # not 0, where a logit is infinite
 
     def __repr__(self) -> str:
         return f"StandardUniform({', '.join(map(str, self.event_shape))})"

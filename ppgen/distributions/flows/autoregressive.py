@@ -48,11 +48,10 @@ class AutoregressiveTransform(Transform):
         if self.method not in METHODS:
             raise ValueError(f"expected a method, one of {tuple(METHODS)}; got {self.method!r}.")
         owner = type(self).__name__
-        arguments.size(owner, "dim", self.dim)
-        arguments.size(owner, "context", self.context, least=0)
+        dim, context = arguments.size(owner, "dim", self.dim), arguments.size(owner, "context", self.context, least=0)
         arguments.kind(owner, "bijection", self.bijection, Bijection, "flows.Affine()")
         hidden = arguments.sizes(owner, "hidden", self.hidden, empty=True)
-        arguments.settle(self, hidden=hidden, order=arguments.order(owner, self.order))
+        arguments.settle(self, dim=dim, context=context, hidden=hidden, order=arguments.order(owner, self.order))
         _ = self.net  # checks the rest
 
     @cached_property

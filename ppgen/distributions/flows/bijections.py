@@ -1,5 +1,6 @@
 """Elementwise bijections whose parameters a network computes: what a coupling or an autoregressive transform does."""
 
+import math
 from dataclasses import dataclass
 
 from ppgen import ops
@@ -44,6 +45,10 @@ class Affine(Bijection):
 
     bound: float = 5.0
     outputs = 2
+
+    def __post_init__(self) -> None:
+        if not (self.bound > 0 and math.isfinite(self.bound)):
+            raise ValueError(f"expected a positive bound; got {self.bound!r}.")
 
     def forward(self, theta: ops.Array, x: ops.Array) -> tuple[ops.Array, ops.Array]:
         log_scale = self._log_scale(theta)

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 from ppgen import nn, ops
 from ppgen.distributions import arguments
-from ppgen.distributions.flows.transform import Transform
+from ppgen.distributions.flows.transform import Transform, image, one_an_event
 from ppgen.distributions.learnable import Parameters, Support
 
 
@@ -36,18 +35,28 @@ class Compose(Transform):
         for transform in self.transforms:
             arguments.kind("Compose", "each part", transform, Transform, "flows.LU(2)")
         arguments.settle(self, transforms=tuple(self.transforms))
-        _ = self.dim, self.context  # check that the parts agree
+        _ = self.dim, self.rank, self.context  # check that the parts agree
 
     @property
     def dim(self) -> int | None:
         return common("length of events", [part.dim for part in self.transforms if part.dim])
 
     @property
+    def rank(self) -> int | None:
+        return common("number of event axes", [part.rank for part in self.transforms if part.rank is not None])
+
+    @property
+    def domain(self) -> Support:
+        return self.transforms[0].domain
+
+    @property
     def support(self) -> Support | None:
         return next((part.support for part in reversed(self.transforms) if part.support), None)
 
     def image(self, support: Support) -> Support:
-        return reduce(lambda before, transform: transform.image(before), self.transforms, support)
+        for transform in self.transforms:
+            support = image(transform, support, self.rank)
+        return support
 
     @property
     def context(self) -> int:
@@ -61,7 +70,8 @@ class Compose(Transform):
     ) -> tuple[ops.Array, ops.Array]:
         total = 0.0
         for i, transform in enumerate(self.transforms):
-            x, log_det = transform.forward(nn.part(params, str(i)), x, context if transform.context else None)
+            both = transform.forward(nn.part(params, str(i)), x, context if transform.context else None)
+            x, log_det = one_an_event(transform, both, self.rank)
             total = total + log_det
         return x, total
 
@@ -70,7 +80,8 @@ class Compose(Transform):
     ) -> tuple[ops.Array, ops.Array]:
         total = 0.0
         for i, transform in reversed(list(enumerate(self.transforms))):
-            y, log_det = transform.inverse(nn.part(params, str(i)), y, context if transform.context else None)
+            both = transform.inverse(nn.part(params, str(i)), y, context if transform.context else None)
+            y, log_det = one_an_event(transform, both, self.rank)
             total = total + log_det
         return y, total
 

@@ -8,7 +8,6 @@ import numpy as np
 from ppgen import nn, ops
 from ppgen.distributions import arguments
 from ppgen.distributions.flows.bijections import Affine, Bijection
-from ppgen.distributions.flows.lu import check_dim
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters
 
@@ -46,7 +45,7 @@ class Coupling(Transform):
     support = "real"
 
     def __post_init__(self) -> None:
-        check_dim(self, self.dim)
+        arguments.settle(self, dim=arguments.size("Coupling", "dim", self.dim))
         if self.dim == 1:
             raise ValueError(
                 "Coupling: expected at least two dimensions, as some say what is done to the others; got dim=1. "
@@ -56,7 +55,7 @@ class Coupling(Transform):
             object.__setattr__(self, "mask", tuple(map(bool, self.mask)))
             if len(self.mask) != self.dim or len(set(self.mask)) < 2:
                 raise ValueError(f"expected a mask of {self.dim} values, not all of them equal; got {self.mask}.")
-        arguments.size("Coupling", "context", self.context, least=0)
+        arguments.settle(self, context=arguments.size("Coupling", "context", self.context, least=0))
         arguments.kind("Coupling", "bijection", self.bijection, Bijection, "flows.Affine()")
         arguments.settle(self, hidden=arguments.sizes("Coupling", "hidden", self.hidden))
         _ = self.net  # checks the rest

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ppgen import nn, ops
-from ppgen.distributions.flows.lu import check_dim
+from ppgen.distributions import arguments
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters, Support
 
@@ -23,7 +23,7 @@ class ActNorm(Transform):
     support = "real"
 
     def __post_init__(self) -> None:
-        check_dim(self, self.dim)
+        arguments.settle(self, dim=arguments.size("ActNorm", "dim", self.dim))
 
     def specs(self) -> dict[str, nn.Spec]:
         return {"log_scale": nn.Spec((self.dim,)), "shift": nn.Spec((self.dim,))}
@@ -43,44 +43,56 @@ class ActNorm(Transform):
 
 @dataclass(frozen=True)
 class Elementwise(Transform):
-    """An increasing map without parameters; a subclass writes `map` and `unmap`.
+    """An increasing map of the reals without parameters; a subclass sets `ends` and writes `map` and `unmap`.
+
+    Attributes:
+        ends: of the open interval that it maps the reals onto. Values that rounding would put on an end are the number next
+            to it, so that every draw has a density; at the ends and outside a flow's log density is minus infinity.
 
     Args:
-        rank: number of event axes: 1 for vectors, 3 for images.
+        rank: number of axes of an event: 1 for vectors, 3 for images.
     """
 
     rank: int = 1
+    ends = (-math.inf, math.inf)
+
+    def __post_init__(self) -> None:
+        arguments.settle(self, rank=arguments.size(type(self).__name__, "rank", self.rank, least=0))
 
     def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
         """The value y = f(x) and log f'(x), elementwise."""
         raise NotImplementedError
 
     def unmap(self, y: ops.Array) -> tuple[ops.Array, ops.Array]:
-        """The x with f(x) = y and log f'(x), elementwise, for y in the support."""
-        raise NotImplementedError
-
-    def inside(self, y: ops.Array) -> ops.Array:
-        """Where y is in the support."""
+        """The x with f(x) = y and log f'(x), elementwise, for y between the ends."""
         raise NotImplementedError
 
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
         y, log_slope = self.map(x)
-        return y, ops.sum(log_slope, _events(self.rank))
+        return ops.clip(y, *self._next_to_ends(y)), ops.sum(log_slope, _events(self.rank))
 
     def inverse(
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
-        inside = self.inside(y)
-        x, log_slope = self.unmap(ops.where(inside, y, 0.5))  # 0.5 is in every support
+        low, high = self.ends
+        inside = (y > low) & (y < high)
+        x, log_slope = self.unmap(ops.where(inside, y, 0.5))  # 0.5 is between the ends of all of them
         return x, ops.sum(ops.where(inside, -log_slope, -math.inf), _events(self.rank))
+
+    def _next_to_ends(self, y: ops.Array) -> tuple[float, float]:
+        """The least and the largest number between the ends; none is so small that processors round it to 0."""
+        info = ops.finfo(y)
+        low, high = (float(np.nextafter(info.dtype.type(end), info.dtype.type(0))) for end in self.ends)
+        return low or float(info.tiny), high
 
 
 @dataclass(frozen=True)
 class Exp(Elementwise):
-    """The exponential y = e^x, positive. Outside of its support a flow's log density is minus infinity, as for those below."""
+    """The exponential y = e^x, positive."""
 
+    ends = (0.0, math.inf)
     support = "positive"
 
     def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
@@ -89,14 +101,12 @@ class Exp(Elementwise):
     def unmap(self, y: ops.Array) -> tuple[ops.Array, ops.Array]:
         return ops.log(y), ops.log(y)
 
-    def inside(self, y: ops.Array) -> ops.Array:
-        return y > 0
-
 
 @dataclass(frozen=True)
 class Softplus(Elementwise):
     """The softplus y = log(1 + e^x), positive; it grows like x where `Exp` grows like e^x."""
 
+    ends = (0.0, math.inf)
     support = "positive"
 
     def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
@@ -106,14 +116,12 @@ class Softplus(Elementwise):
         log_slope = ops.log(-ops.expm1(-y))
         return y + log_slope, log_slope
 
-    def inside(self, y: ops.Array) -> ops.Array:
-        return y > 0
-
 
 @dataclass(frozen=True)
 class Sigmoid(Elementwise):
     """The logistic function y = 1 / (1 + e^-x), in (0, 1); its `Inverse` is the logit."""
 
+    ends = (0.0, 1.0)
     support = "unit_interval"
 
     def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
@@ -122,15 +130,12 @@ class Sigmoid(Elementwise):
     def unmap(self, y: ops.Array) -> tuple[ops.Array, ops.Array]:
         return ops.log(y) - ops.log1p(-y), ops.log(y) + ops.log1p(-y)
 
-    def inside(self, y: ops.Array) -> ops.Array:
-        return (y > 0) & (y < 1)
-
 
 @dataclass(frozen=True)
 class Tanh(Elementwise):
     """The hyperbolic tangent y = tanh x, in (-1, 1)."""
 
-    support = (-1.0, 1.0)
+    ends = support = (-1.0, 1.0)
 
     def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
         return ops.tanh(x), 2 * (math.log(2) - x - ops.softplus(-2 * x))
@@ -138,18 +143,15 @@ class Tanh(Elementwise):
     def unmap(self, y: ops.Array) -> tuple[ops.Array, ops.Array]:
         return 0.5 * (ops.log1p(y) - ops.log1p(-y)), ops.log1p(y) + ops.log1p(-y)
 
-    def inside(self, y: ops.Array) -> ops.Array:
-        return (y > -1) & (y < 1)
-
 
 @dataclass(frozen=True)
 class AffineConstant(Transform):
     """A fixed linear map y = loc + scale x: to set an interval, or to undo the standardisation of columns.
 
     Args:
-        loc: a number, or one for each entry of the last axis.
+        loc: a number, or one for each entry of the last axis, such as `x.mean(0)`.
         scale: likewise, none of them 0.
-        rank: number of event axes: 1 for vectors, 3 for images.
+        rank: number of axes of an event: 1 for vectors, 3 for images.
 
     Example:
         >>> from ppgen.distributions import StandardUniform, Flow, flows
@@ -163,8 +165,15 @@ class AffineConstant(Transform):
     support = "real"
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.loc).all() and np.isfinite(self.scale).all() and np.all(self.scale)):
-            raise ValueError(f"expected a finite loc and a finite scale that is not 0; got {self!r}.")
+        numbers = {name: np.asarray(getattr(self, name), float) for name in ("loc", "scale")}
+        if any(n.ndim > 1 or not np.isfinite(n).all() for n in numbers.values()) or not numbers["scale"].all():
+            raise ValueError(
+                f"expected a finite loc and a finite scale that is not 0, a number or one a column; got {self!r}."
+            )
+        columns = {n.size for n in numbers.values() if n.ndim}
+        if len(columns) > 1:
+            raise ValueError(f"expected a loc and a scale for as many columns; got {sorted(columns)}.")
+        arguments.settle(self, **{name: tuple(n.tolist()) if n.ndim else float(n) for name, n in numbers.items()})
 
     @property
     def dim(self) -> int | None:

@@ -6,8 +6,8 @@ from functools import cached_property
 from ppgen import nn, ops
 from ppgen.distributions import arguments
 from ppgen.distributions.flows.compose import Compose, common, tree
-from ppgen.distributions.flows.transform import Transform
-from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, check_event
+from ppgen.distributions.flows.transform import Transform, image, one_an_event
+from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,6 +43,7 @@ class Flow(Learnable):
         dim = self.transform.dim
         if dim is not None and self.base.event_shape != (dim,):
             raise ValueError(f"expected a base of event shape ({dim},), as its transforms have; got {self.base!r}.")
+        _ = self.support  # checks that each part takes what the one before gives
 
     @cached_property
     def transform(self) -> Compose:
@@ -59,7 +60,10 @@ class Flow(Learnable):
 
     @property
     def support(self) -> Support:
-        return self.transform.image(self.base.support)
+        support = self.base.support
+        for transform in self.transforms:
+            support = image(transform, support, len(self.event_shape))
+        return support
 
     @property
     def reparameterised(self) -> bool:
@@ -77,9 +81,9 @@ class Flow(Learnable):
         return nn.gather(base=self.base) | self.transform.specs()
 
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
-        x = ops.as_float(x)
+        x = as_float(x, params)
         check_event(self, x)
-        z, log_det = self.transform.inverse(params, x, context)
+        z, log_det = self._one_an_event(self.transform.inverse(params, x, context))
         return self.base.log_prob(nn.part(params, "base"), z, context if self.base.context else None) + log_det
 
     def draw_with_log_prob(
@@ -98,9 +102,12 @@ class Flow(Learnable):
         return self._forward(params, z, context)[0]
 
     def _forward(self, params: Parameters, z: ops.Array, context: ops.Array | None) -> tuple[ops.Array, ops.Array]:
-        x, log_det = self.transform.forward(params, z, context)
+        x, log_det = self._one_an_event(self.transform.forward(params, z, context))
         check_event(self, x)  # a `Squeeze`, say, makes another shape of it
         return x, log_det
+
+    def _one_an_event(self, result: tuple[ops.Array, ops.Array]) -> tuple[ops.Array, ops.Array]:
+        return one_an_event(self.transform, result, len(self.event_shape))
 
     def __repr__(self) -> str:
         return tree("Flow", [self.base, *self.transforms])

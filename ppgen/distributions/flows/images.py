@@ -37,7 +37,7 @@ class Pixelwise(Around):
     """
 
     transform: Transform
-    dim = None
+    dim, rank = None, 3
 
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
@@ -79,11 +79,12 @@ class ImageCoupling(Transform):
     context: int = 0
     swap: bool = False
     activation: str = "relu"
+    rank = 3
     support = "real"
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
-        arguments.size(owner, "context", self.context, least=0)
+        arguments.settle(self, context=arguments.size(owner, "context", self.context, least=0))
         arguments.kind(owner, "bijection", self.bijection, Bijection, "flows.Affine()")
         arguments.settle(self, hidden=arguments.sizes(owner, "hidden", self.hidden))
         _ = self.net  # checks the rest

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters
 
@@ -32,7 +33,7 @@ class LU(Transform):
     support = "real"
 
     def __post_init__(self) -> None:
-        check_dim(self, self.dim)
+        arguments.settle(self, dim=arguments.size("LU", "dim", self.dim))
 
     def specs(self) -> dict[str, nn.Spec]:
         return {"matrix": nn.Spec((self.dim, self.dim)), "shift": nn.Spec((self.dim,))}
@@ -61,9 +62,3 @@ class LU(Transform):
         )
         log_diagonal = matrix * eye
         return matrix * below + eye, matrix * above + ops.exp(log_diagonal) * eye, ops.sum(log_diagonal)
-
-
-def check_dim(transform: Transform, dim: int) -> None:
-    """Raise where a number of dimensions is no positive integer."""
-    if not (isinstance(dim, int) and dim > 0):
-        raise ValueError(f"{type(transform).__name__}: expected a positive integer dim; got {dim!r}.")

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.bases import StandardNormal
 from ppgen.distributions.flows.compose import common, tree
-from ppgen.distributions.flows.transform import Transform
-from ppgen.distributions.learnable import Learnable, Noise, Parameters, as_float, check_event
+from ppgen.distributions.flows.transform import Transform, image, one_an_event
+from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
 
 Shape = tuple[int, int, int]
 
@@ -40,10 +41,16 @@ class MultiScale(Learnable):
     stages: tuple[Transform, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "event_shape", tuple(self.event_shape))
-        object.__setattr__(self, "stages", tuple(self.stages))
+        arguments.settle(self, event_shape=tuple(self.event_shape), stages=tuple(self.stages))
         check_sides(self.event_shape, len(self.stages))
+        for stage in self.stages:
+            arguments.kind("MultiScale", "each stage", stage, Transform, "flows.Inverse(flows.Squeeze())")
+            _ = image(stage, "real", 3)
         _ = self.context  # check that the parts agree
+
+    @property
+    def support(self) -> Support:
+        return self.stages[-1].image("real")
 
     @property
     def context(self) -> int:
@@ -58,7 +65,8 @@ class MultiScale(Learnable):
         total = 0.0
         for i, shape, leaving in reversed(self._scales()):
             stage = self.stages[i]
-            x, log_det = stage.inverse(nn.part(params, str(i)), x, context if stage.context else None)
+            both = stage.inverse(nn.part(params, str(i)), x, context if stage.context else None)
+            x, log_det = one_an_event(stage, both, 3)
             if tuple(x.shape[-3:]) != shape:
                 raise ValueError(
                     f"expected stage {i} to make images of shape {shape}, undone; got {tuple(x.shape[-3:])}. "
@@ -76,7 +84,8 @@ class MultiScale(Learnable):
             stage = self.stages[i]
             z, log_normal = StandardNormal(*leaving).draw_with_log_prob({}, noise, shape)
             x = z if x is None else ops.concatenate((x, z), -3)
-            x, log_det = stage.forward(nn.part(params, str(i)), x, context if stage.context else None)
+            both = stage.forward(nn.part(params, str(i)), x, context if stage.context else None)
+            x, log_det = one_an_event(stage, both, 3)
             log_prob = log_prob + log_normal - log_det
         return x, log_prob
 

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.flows.compose import tree
 from ppgen.distributions.flows.transform import Around, Transform
 from ppgen.distributions.learnable import Parameters
@@ -30,8 +31,8 @@ class Repeat(Around):
     transform: Transform
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.times, int) and self.times > 0):
-            raise ValueError(f"expected a positive number of times; got {self.times!r}.")
+        arguments.settle(self, times=arguments.size("Repeat", "times", self.times))
+        arguments.kind("Repeat", "the transform", self.transform, Transform, "flows.LU(2)")
         if not self.transform.specs():
             raise ValueError(f"expected a transform with parameters to repeat; got {self.transform!r}. Use Compose.")
 

@@ -23,6 +23,8 @@ class Squeeze(Transform):
         [[[0.0, 2.0]], [[1.0, 3.0]], [[4.0, 6.0]], [[5.0, 7.0]]]
     """
 
+    rank = 3
+
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:

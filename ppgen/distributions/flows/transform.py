@@ -1,8 +1,10 @@
 """A change of variables: value and log-determinant together."""
 
+import math
 from dataclasses import dataclass
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.learnable import Parameters, Support
 
 
@@ -15,13 +17,20 @@ class Transform:
 
     Attributes:
         dim: length of the vectors it acts on; None for events of any shape.
-        support: the values that `forward` gives, as in `Learnable`; None where those are the values it was given.
+        rank: number of axes of an event: 1 for vectors, 3 for images; None where any will do.
+        domain: the values that `forward` takes, as in `Learnable`.
+        support: the values that `forward` gives; None where those are the values it was given.
         context: size of the context it needs, 0 for none.
     """
 
     dim: int | None = None
+    domain: Support = "real"
     support: Support | None = None
     context: int = 0
+
+    @property
+    def rank(self) -> int | None:
+        return None if self.dim is None else 1
 
     def specs(self) -> dict[str, nn.Spec]:
         """The parameters by path."""
@@ -54,6 +63,14 @@ class Around(Transform):
         return self.transform.dim
 
     @property
+    def rank(self) -> int | None:
+        return self.transform.rank
+
+    @property
+    def domain(self) -> Support:
+        return self.transform.domain
+
+    @property
     def support(self) -> Support | None:
         return self.transform.support
 
@@ -74,9 +91,16 @@ class Inverse(Around):
 
     transform: Transform
 
+    def __post_init__(self) -> None:
+        arguments.kind("Inverse", "the transform", self.transform, Transform, "flows.Sigmoid()")
+
+    @property
+    def domain(self) -> Support:
+        return self.transform.image(self.transform.domain)
+
     @property
     def support(self) -> Support | None:
-        return self.transform.support and "real"
+        return self.transform.support and self.transform.domain
 
     def image(self, support: Support) -> Support:
         return self.support or support
@@ -90,3 +114,44 @@ class Inverse(Around):
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
         return self.transform.forward(params, y, context)
+
+
+# what flows check of their transforms --------------------------------------------------------------------------------
+
+
+def image(transform: Transform, support: Support, rank: int) -> Support:
+    """The support of f(x) where x has the given one, or ValueError where f does not take such events."""
+    if transform.rank not in (None, rank):
+        raise ValueError(
+            f"expected transforms of events with {rank} axes, as those of the base; got rank {transform.rank}: "
+            f"{transform!r}. Where it has an argument rank, build it with rank={rank}."
+        )
+    (low, high), (lowest, highest) = _ends(support), _ends(transform.domain)
+    if low < lowest or high > highest:
+        raise ValueError(
+            f"expected values in {transform.domain!r} for {transform!r}; what comes before it gives {support!r}. Put a "
+            "transform onto those values before it, or start from a base that has them."
+        )
+    return transform.image(support)
+
+
+def one_an_event(
+    transform: Transform, result: tuple[ops.Array, ops.Array], rank: int | None
+) -> tuple[ops.Array, ops.Array]:
+    """`result`, a value and a log-determinant, or ValueError where that is not one number for each event."""
+    value, log_det = result
+    if rank is None:
+        return result
+    shape, events = tuple(getattr(log_det, "shape", ())), tuple(value.shape[: value.ndim - rank])
+    if len(shape) > len(events) or any(n not in (1, m) for n, m in zip(shape[::-1], events[::-1], strict=False)):
+        raise ValueError(
+            f"expected a log-determinant for each event, of shape {events}, beside values of shape {tuple(value.shape)}; "
+            f"got shape {shape} from {transform!r}. Sum over the axes of an event, as in ops.sum(log_slope, -1)."
+        )
+    return result
+
+
+def _ends(support: Support) -> tuple[float, float]:
+    """The interval that a support spans."""
+    names = {"real": (-math.inf, math.inf), "positive": (0.0, math.inf), "unit_interval": (0.0, 1.0)}
+    return support if isinstance(support, tuple) else names[support]

@@ -353,7 +353,7 @@ def apply(transform, *shape):
             lambda: apply(Pixelwise(LU(3)), 4, 2, 2),
             r"images \[\.\.\., 3, height, width\] for Pixelwise[^;]*; got shape \(4, 2, 2\)",
         ),
-        (lambda: Repeat(0, LU(2)), "a positive number of times; got 0"),
+        (lambda: Repeat(0, LU(2)), "times to be a positive integer; got 0"),
         (lambda: Repeat(2, Squeeze()), r"a transform with parameters to repeat; got Squeeze\(\). Use Compose"),
         (lambda: MultiScale((1, 4, 4), ()), r"at least one level; got shape \(1, 4, 4\) and 0 levels"),
         (
