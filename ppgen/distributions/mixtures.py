@@ -61,7 +61,7 @@ class Mixture(Learnable):
             ]
             raise ValueError(
                 f"expected components that all have a density, or all probabilities of single values; got {', '.join(named)}, "
-                "of which no sum is either. Put a GaussianMixture around rows instead of Empirical, or mix it with another."
+                "of which no sum is either. Take a density in the place of Empirical, such as a GaussianMixture."
             )
         arguments.settle(self, context=arguments.size("Mixture", "context", self.context, least=0))
         sizes = {component.context for component in self.components} - {0}

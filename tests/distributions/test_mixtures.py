@@ -1,5 +1,8 @@
 """Mixtures against SciPy and torch, draws against densities, and what an infinite one refuses."""
 
+import copy
+import pickle
+
 import jax
 import numpy as np
 import pytest
@@ -12,7 +15,9 @@ from ppgen.distributions import (
     MADE,
     Empirical,
     GaussianMixture,
+    HiddenMarkov,
     InfiniteMixture,
+    MarkovChain,
     Mixture,
     StandardNormal,
     StandardUniform,
@@ -216,6 +221,10 @@ def test_the_tree_of_a_mixture():
     [
         (lambda: Mixture(()), r"expected a tuple of components, at least one; got \(\)"),
         (lambda: Mixture((StandardNormal(2), StandardNormal(3))), r"one event shape; got \[\(2,\), \(3,\)\]"),
+        (
+            lambda: Mixture((Empirical([[1.0, 2.0]]), StandardNormal(2))),
+            r"all probabilities.*got Empirical\(.*\) \(probability\), StandardNormal\(2\) \(density\).*Take a density",
+        ),
         (lambda: Mixture((StandardNormal(2), StandardUniform(2))), r"one support; got \['real', 'unit_interval'\]"),
         (
             lambda: Mixture((MADE(2, context=3), MADE(2))),
@@ -226,6 +235,127 @@ def test_the_tree_of_a_mixture():
 def test_wrong_mixtures(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_rows_mixed_with_rows_are_still_rows():
+    rows = Mixture((Empirical([[1.0, 2.0]]), Empirical([[0.0, 2.0]])))
+    assert rows.counting
+    with pytest.raises(ValueError, match="all probabilities"):
+        Mixture((StandardNormal(2), rows))
+    assert not Mixture((MADE(2, hidden=(4,)), Empirical([[0, 1]], support="boolean"))).counting  # all of them are
+
+
+def gradient(fn, params, backend):
+    """The gradients of `fn(params)`, a number; zeros where nothing depends on a parameter."""
+    if backend == "numpyro":
+        return {name: np.asarray(g) for name, g in jax.jit(jax.grad(fn))(params).items()}
+    leaves = {name: p.requires_grad_() for name, p in params.items()}
+    grads = torch.autograd.grad(fn(leaves), leaves.values(), allow_unused=True, materialize_grads=True)
+    return {name: g.numpy() for name, g in zip(leaves, grads, strict=True)}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Mixture((GaussianMixture(2, 2), StandardNormal(2))),
+        Mixture((MADE(2, hidden=(4,), conditional=conditionals.Gaussian()), StandardNormal(2))),
+        GaussianMixture(2, 3),
+        GaussianMixture(2, 3, "full"),
+        HiddenMarkov(3, states=2),
+    ],
+    ids=str,
+)
+def test_draws_carry_no_gradient_in_part(entry, replay, backend):
+    """What is not reparameterised gives none at all, outside of programs too."""
+    _, params = started(entry, backend)
+    weights = array(np.random.default_rng(0).normal(size=(4, *entry.event_shape)), backend)
+
+    def weighed(params):
+        x = entry.draw(params, replay(ppgen.backends.get(backend)), (4,))
+        return ops.sum(x * weights) + sum(0 * ops.sum(value) for value in params.values())
+
+    for name, g in gradient(weighed, params, backend).items():
+        np.testing.assert_array_equal(g, 0, err_msg=name)
+
+
+def test_a_row_outside_of_all_supports(backend):
+    """Its log density is minus infinity; masked, it leaves the gradients of the other rows alone."""
+    mixture = Mixture((StandardUniform(1), StandardUniform(1)), context=2)
+    _, params = started(mixture, backend)
+    x, c = array([[0.5], [1.5]], backend), array([[1.0, 0.0], [0.0, 1.0]], backend)
+    assert np.asarray(mixture.log_prob(params, x, c)).tolist() == [pytest.approx(0, abs=1e-6), -np.inf]
+
+    def masked(params):
+        log_prob = mixture.log_prob(params, x, c)
+        return ops.sum(ops.where(log_prob > -np.inf, log_prob, 0.0))
+
+    for g in gradient(masked, params, backend).values():
+        np.testing.assert_allclose(g, 0, atol=1e-6)
+
+
+# rows at hand ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "support", "message"),
+    [
+        ([[5.0]], "boolean", r"rows in the support 'boolean'; got \[5\.0\] in row 0, and 1 such rows of 1"),
+        ([[0.5, 1.0], [0.5, 1.5]], "unit_interval", r"got \[0\.5, 1\.5\] in row 1, and 1 such rows of 2"),
+        ([[1.0], [0.0], [-1.0]], "positive", r"got \[0\.0\] in row 1, and 2 such rows of 3"),
+        ([[0], [3]], 3, r"rows in the support 3; got \[3\] in row 1"),
+        ([[0.5]], 3, r"rows in the support 3; got \[0\.5\] in row 0"),
+        ([[2.0], [5.0]], (-1.0, 3.0), r"rows in the support \(-1\.0, 3\.0\); got \[5\.0\] in row 1"),
+        ([0.0, np.nan], "real", r"rows in the support 'real'; got nan in row 1"),
+        ([0.0], "complex", "an interval .* or a number of classes; got 'complex'"),
+        ([0.0], (1.0, 1.0), r"with low < high.*got \(1\.0, 1\.0\)"),
+    ],
+)
+def test_rows_outside_their_support(rows, support, message):
+    with pytest.raises(ValueError, match=message):
+        Empirical(rows, support=support)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
+def test_copies_of_rows_cannot_be_written_to(copied):
+    rows = Empirical([[0, 1], [2, 1]], support=np.int64(3))
+    again = copied(rows)
+    assert again == rows
+    assert type(again.support) is int
+    with pytest.raises(ValueError, match="read-only"):
+        again.atoms[0] = 2
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (2, 3)])
+def test_rows_are_counted(shape, backend):
+    """Against NumPy, with rows that differ in one number only."""
+    rng = np.random.default_rng(0)
+    rows, x = (rng.integers(0, 2, (n, *shape)).astype(np.float32) for n in (30, 8))
+    same = (x[:, None] == rows).reshape(8, 30, -1).all(-1)
+    found = np.asarray(Empirical(rows).log_prob({}, array(x, backend)))
+    np.testing.assert_allclose(np.exp(found), same.mean(-1), rtol=1e-6)
+
+
+def test_the_memory_of_counting(backend):
+    """No array is as large as all rows for each of all values."""
+    rows, x = np.zeros((50, 40), np.float32), array(np.zeros((30, 40)), backend)
+    p = Empirical(rows)
+    sizes = []
+    if backend == "numpyro":
+        jaxpr = jax.make_jaxpr(lambda x: p.log_prob({}, x))(x).jaxpr
+        inner = [e.params["jaxpr"].jaxpr for e in jaxpr.eqns if e.primitive.name == "scan"]
+        sizes = [v.aval.size for found in (jaxpr, *inner) for e in found.eqns for v in e.outvars]
+    else:
+
+        class Sizes(torch.overrides.TorchFunctionMode):
+            def __torch_function__(self, fn, types, args=(), kwargs=None):
+                result = fn(*args, **(kwargs or {}))
+                if isinstance(result, torch.Tensor):
+                    sizes.append(result.numel())
+                return result
+
+        with Sizes():
+            p.log_prob({}, x)
+    assert max(sizes) <= 50 * 40
 
 
 # infinite mixtures ----------------------------------------------------------------------------------------------
@@ -276,6 +406,24 @@ def test_an_infinite_mixture_is_learned_as_two_sites(algorithm, backend):
     assert names <= fit.params.keys()
     params = {name: array(fit.params[f"p.{name}"], backend) for name in INFINITE.specs()}
     assert np.isfinite(drawn(INFINITE.apply(params), backend, 10)).all()
+
+
+def test_a_prior_of_classes(backend):
+    """Its integers are numbers to the network of the likelihood."""
+    mixture = InfiniteMixture(MarkovChain(3, 2), MADE(2, hidden=(4,), context=3))
+    assert drawn(mixture.apply(started(mixture, backend)[1]), backend, 4).shape == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ((1, 2), r"prior to be a Learnable, such as StandardNormal\(2\); got 1"),
+        ((StandardNormal(2), 2), "likelihood to be a Learnable, such as.*got 2"),
+    ],
+)
+def test_parts_that_are_no_distributions(parts, message):
+    with pytest.raises(ValueError, match=message):
+        InfiniteMixture(*parts)
 
 
 def test_wrong_infinite_mixture():
