@@ -65,6 +65,14 @@ class OrderedMADE(Learnable):
     support = "boolean"
     reparameterised = False
 
+    def __post_init__(self) -> None:
+        plain = MADE(self.made.dim, self.made.hidden, activation=self.made.activation, method=self.made.method)
+        if self.made != plain:
+            raise ValueError(
+                f"expected a MADE of bits without context, order, residual or direct connections, or a seed, such as "
+                f"{plain!r}; got {self.made!r}. Use OrderEnsemble(made, orders, pick=True), which takes any."
+            )
+
     @property
     def event_shape(self) -> tuple[int, ...]:
         return self.made.event_shape

@@ -7,6 +7,7 @@ import pytest
 
 import ppgen
 from ppgen.distributions import MADE, OrderEnsemble
+from ppgen.distributions.autoregressive import conditionals
 
 ROOT = Path(__file__).parents[2]
 ROWS = np.random.default_rng(0).integers(2, size=(50, 6)).astype(np.float32)
@@ -62,3 +63,22 @@ def test_a_made_whose_order_is_given(benchmark):
         found = OrderedMADE(made).apply(params, places).log_prob(ROWS)
         picked = OrderEnsemble(made, orders, pick=True).apply(params, np.array([i], np.float32)).log_prob(ROWS)
         np.testing.assert_allclose(found, picked, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"residual": True},
+        {"direct": True},
+        {"seed": 0},
+        {"conditional": conditionals.Categorical(2)},
+        {"context": 2},
+        {"order": (5, 4, 3, 2, 1, 0)},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_a_made_that_it_does_not_compute_is_refused(settings, benchmark):
+    from benchmarks.orders import OrderedMADE
+
+    with pytest.raises(ValueError, match=r"expected a MADE of bits without .*got MADE.*Use OrderEnsemble"):
+        OrderedMADE(MADE(6, hidden=(4, 4), **settings))

@@ -239,7 +239,7 @@ ARGUMENTS = {
     "hidden layer of 0": (lambda: MADE(3, hidden=(0,)), f"MADE: expected each of hidden {POSITIVE_SIZE} 0"),
     "hidden layer of -1": (lambda: flows.MAF(3, hidden=(-1,)), f"expected each of hidden {POSITIVE_SIZE} -1"),
     "hidden block of 0": (lambda: flows.RealNVP(3, hidden=(8, 0)), f"Coupling: expected each of hidden {POSITIVE_SIZE} 0"),
-    "hidden units, none": (lambda: NADE(3, hidden=0), "positive number of hidden units; got 0"),
+    "hidden units, none": (lambda: NADE(3, hidden=0), f"NADE: expected hidden {POSITIVE_SIZE} 0"),
     "state of no size": (lambda: Recurrent(3, hidden=0), f"expected hidden {POSITIVE_SIZE} 0"),
     "hidden no tuple": (lambda: MADE(3, hidden=16), r"MADE: expected hidden to be a tuple.*got 16\. Write hidden=\(20,\)"),
     "blocks no tuple": (lambda: flows.NSF(3, hidden=16), r"Coupling: expected hidden to be a tuple.*got 16"),

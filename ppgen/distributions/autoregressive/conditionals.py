@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 
 from ppgen import ops
+from ppgen.distributions import arguments
 from ppgen.distributions.learnable import Noise
+from ppgen.distributions.scales import BOUND, bounded, check_bound
 
 
 class Conditional:
@@ -23,7 +25,7 @@ class Conditional:
     reparameterised: bool = False
 
     def log_prob(self, theta: ops.Array, x: ops.Array) -> ops.Array:
-        """Log density [...] of values `x` [...] under parameters [..., outputs]."""
+        """Log density [...] of values `x` [...] under parameters [..., outputs]; minus infinity outside of the support."""
         raise NotImplementedError
 
     def noise(self, noise: Noise, shape: tuple[int, ...]) -> ops.Array:
@@ -41,7 +43,10 @@ class Conditional:
 
 @dataclass(frozen=True)
 class Bernoulli(Conditional):
-    """A bit with log-odds theta."""
+    """A bit with log-odds theta.
+
+    Other numbers than 0 and 1 are looked for by `Autoregressive.log_prob`, in whole rows: one by one it would take longer.
+    """
 
     outputs = 1
     support = "boolean"
@@ -62,8 +67,7 @@ class Categorical(Conditional):
     classes: int
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.classes, int) and self.classes >= 2):
-            raise ValueError(f"Categorical: expected at least 2 classes; got {self.classes!r}.")
+        arguments.settle(self, classes=arguments.size("Categorical", "classes", self.classes, least=2))
 
     @property
     def outputs(self) -> int:
@@ -78,7 +82,8 @@ class Categorical(Conditional):
         return self.classes
 
     def log_prob(self, theta: ops.Array, x: ops.Array) -> ops.Array:
-        return ops.sum(ops.where(self.encode(x) > 0, ops.log_softmax(theta), 0.0), -1)  # a logit may be minus infinity
+        own = ops.where(self.encode(x) > 0, ops.log_softmax(theta), 0.0)  # a logit may be minus infinity
+        return within(x, self.classes, ops.sum(own, -1))
 
     def draw(self, theta: ops.Array, noise: ops.Array) -> ops.Array:
         return choose(theta, noise[..., 0])
@@ -89,18 +94,17 @@ class Categorical(Conditional):
 
 @dataclass(frozen=True)
 class Gaussian(Conditional):
-    """A normal with parameters loc and log scale, the latter kept in (-bound, bound) by bound * tanh(. / bound).
+    """A normal with parameters loc and log scale, the latter kept in (-bound, bound), see `scales.bounded`."""
 
-    Without a bound a large value makes the next scale larger still, and draws of many dimensions overflow.
-    """
-
-    bound: float = 5.0
+    bound: float = BOUND
     outputs = 2
     reparameterised = True
 
+    def __post_init__(self) -> None:
+        check_bound("Gaussian", self.bound)
+
     def log_prob(self, theta: ops.Array, x: ops.Array) -> ops.Array:
-        log_scale = self._log_scale(theta)
-        return -0.5 * ops.square((x - theta[..., 0]) * ops.exp(-log_scale)) - log_scale - 0.5 * math.log(2 * math.pi)
+        return normal_log_prob(x, theta[..., 0], self._log_scale(theta))
 
     def noise(self, noise: Noise, shape: tuple[int, ...]) -> ops.Array:
         return noise.normal((*shape, 1))
@@ -109,7 +113,7 @@ class Gaussian(Conditional):
         return theta[..., 0] + ops.exp(self._log_scale(theta)) * noise[..., 0]
 
     def _log_scale(self, theta: ops.Array) -> ops.Array:
-        return self.bound * ops.tanh(theta[..., 1] / self.bound)
+        return bounded(theta[..., 1], self.bound)
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,7 @@ class _Mixture(Conditional):
     components: int
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.components, int) and self.components >= 1):
-            raise ValueError(f"{type(self).__name__}: expected at least 1 component; got {self.components!r}.")
+        arguments.settle(self, components=arguments.size(type(self).__name__, "components", self.components))
 
     @property
     def outputs(self) -> int:
@@ -138,7 +141,12 @@ class _Mixture(Conditional):
 
     def _parts(self, theta: ops.Array) -> tuple[ops.Array, ops.Array, ops.Array]:
         """Logits, locs and log scales, [..., components] each."""
-        return ops.split(theta, (self.components,) * 3)
+        logits, loc, log_scale = ops.split(theta, (self.components,) * 3)
+        return logits, loc, self._log_scale(log_scale)
+
+    def _log_scale(self, log_scale: ops.Array) -> ops.Array:
+        """The log scales, kept in bounds."""
+        raise NotImplementedError
 
     def _log_prob(self, x: ops.Array, loc: ops.Array, log_scale: ops.Array) -> ops.Array:
         """The log density of one component."""
@@ -151,21 +159,30 @@ class _Mixture(Conditional):
 
 @dataclass(frozen=True)
 class MixtureOfGaussians(_Mixture):
-    """A mixture of normals: of each component a logit, a loc and a log scale."""
+    """A mixture of normals: of each component a logit, a loc and a log scale, kept in bounds as that of `Gaussian`."""
+
+    bound: float = BOUND
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_bound("MixtureOfGaussians", self.bound)
 
     def noise(self, noise: Noise, shape: tuple[int, ...]) -> ops.Array:
         return ops.concatenate([noise.uniform((*shape, 1)), noise.normal((*shape, 1))])
 
     def _log_prob(self, x: ops.Array, loc: ops.Array, log_scale: ops.Array) -> ops.Array:
-        return -0.5 * ops.square((x - loc) * ops.exp(-log_scale)) - log_scale - 0.5 * math.log(2 * math.pi)
+        return normal_log_prob(x, loc, log_scale)
+
+    def _log_scale(self, log_scale: ops.Array) -> ops.Array:
+        return bounded(log_scale, self.bound)
 
     def _standard(self, noise: ops.Array) -> ops.Array:
         return noise
 
 
 @dataclass(frozen=True)
-class MixtureOfLogistics(_Mixture):
-    """A mixture of logistics, whose distribution function is sigmoid((x - loc) / scale)."""
+class _Logistics(_Mixture):
+    """Its components have the distribution function sigmoid((x - loc) / scale)."""
 
     def noise(self, noise: Noise, shape: tuple[int, ...]) -> ops.Array:
         return noise.uniform((*shape, 2))
@@ -180,7 +197,21 @@ class MixtureOfLogistics(_Mixture):
 
 
 @dataclass(frozen=True)
-class DiscretisedLogistics(MixtureOfLogistics):
+class MixtureOfLogistics(_Logistics):
+    """A mixture of logistics: of each component a logit, a loc and a log scale, kept in bounds as that of `Gaussian`."""
+
+    bound: float = BOUND
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_bound("MixtureOfLogistics", self.bound)
+
+    def _log_scale(self, log_scale: ops.Array) -> ops.Array:
+        return bounded(log_scale, self.bound)
+
+
+@dataclass(frozen=True)
+class DiscretisedLogistics(_Logistics):
     r"""Integers 0 to `levels` - 1: a mixture of logistics on [-1, 1], rounded (Salimans et al., 2017: PixelCNN++).
 
     .. math:: P(x) = \sum_k \pi_k \{\sigma((\hat x + h - \mu_k) / s_k) - \sigma((\hat x - h - \mu_k) / s_k)\}
@@ -193,12 +224,14 @@ class DiscretisedLogistics(MixtureOfLogistics):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (isinstance(self.levels, int) and self.levels >= 2):
-            raise ValueError(f"DiscretisedLogistics: expected at least 2 levels; got {self.levels!r}.")
+        arguments.settle(self, levels=arguments.size("DiscretisedLogistics", "levels", self.levels, least=2))
 
     @property
     def support(self) -> int:
         return self.levels
+
+    def log_prob(self, theta: ops.Array, x: ops.Array) -> ops.Array:
+        return within(x, self.levels, super().log_prob(theta, x))
 
     def draw(self, theta: ops.Array, noise: ops.Array) -> ops.Array:
         x = super().draw(theta, noise)
@@ -210,9 +243,8 @@ class DiscretisedLogistics(MixtureOfLogistics):
     def _centre(self, x: ops.Array) -> ops.Array:
         return x * (2 / (self.levels - 1)) - 1
 
-    def _parts(self, theta: ops.Array) -> tuple[ops.Array, ops.Array, ops.Array]:
-        logits, loc, log_scale = super()._parts(theta)
-        return logits, loc, ops.clip(log_scale, -math.log(self.levels - 1) - 1.5, 7.0)
+    def _log_scale(self, log_scale: ops.Array) -> ops.Array:
+        return ops.clip(log_scale, -math.log(self.levels - 1) - 1.5, 7.0)
 
     def _log_prob(self, x: ops.Array, loc: ops.Array, log_scale: ops.Array) -> ops.Array:
         """log(sigmoid(b) - sigmoid(a)) = log sigmoid(b) + log sigmoid(-a) + log(1 - e^(a - b)), b and a a bin's ends."""
@@ -227,6 +259,32 @@ class DiscretisedLogistics(MixtureOfLogistics):
 
 
 def choose(logits: ops.Array, u: ops.Array) -> ops.Array:
-    """The class [...] whose interval of the cumulative probabilities holds u [...], as a float."""
-    below = ops.cumsum(ops.softmax(logits))[..., :-1] <= u[..., None]
-    return ops.sum(ops.as_type_of(below, u), -1)
+    """The class [...] whose interval of the cumulative probabilities holds u [...], as a float.
+
+    None of probability 0 is chosen, though sums are rounded: the last one need not be 1, and may come before its class.
+    """
+    p = ops.softmax(logits)
+    ends = ops.cumsum(p)
+    beyond = ops.as_type_of(ends > u[..., None] * ends[..., -1:], u)
+    return ops.as_type_of(ops.argmax(ops.where(p > 0, beyond, -1.0)), u)  # of equal ones, the first
+
+
+def within(x: ops.Array, count: int, log_prob: ops.Array) -> ops.Array:
+    """`log_prob` [...] where x [...] is one of the integers 0 to `count` - 1, else minus infinity; NaN stays."""
+    x = ops.stop_gradient(x)
+    return _where_zero(ops.square(x - ops.clip(ops.floor(x), 0, count - 1)), log_prob)
+
+
+def bits_within(x: ops.Array, log_prob: ops.Array) -> ops.Array:
+    """`log_prob` [...] where rows x [..., D] are zeros and ones, else minus infinity; NaN stays."""
+    x = ops.stop_gradient(x)
+    return _where_zero(ops.sum(ops.square(x * (x - 1)), -1), log_prob)
+
+
+def _where_zero(off: ops.Array, log_prob: ops.Array) -> ops.Array:
+    return ops.where(off > 0, -math.inf, log_prob + off)  # NaN is not above 0, and so added
+
+
+def normal_log_prob(x: ops.Array, loc: ops.Array, log_scale: ops.Array) -> ops.Array:
+    """The log density of a normal."""
+    return -0.5 * ops.square((x - loc) * ops.exp(-log_scale)) - log_scale - 0.5 * math.log(2 * math.pi)

@@ -1,14 +1,17 @@
 """Densities that factorise over dimensions: p(x) = prod_i p(x_i | x_<i, context)."""
 
+from dataclasses import fields
 from typing import Any, Protocol
 
 import numpy as np
 
 from ppgen import nn, ops
 from ppgen.distributions import arguments
-from ppgen.distributions.autoregressive.conditionals import Conditional
+from ppgen.distributions.autoregressive.conditionals import Conditional, bits_within
 from ppgen.distributions.autoregressive.sampling import METHODS, generate
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, as_float, check_event
+
+LEAST = {"dim": 1, "length": 1, "context": 0}  # of the sizes that a density of this kind may have
 
 
 class Network(Protocol):
@@ -37,9 +40,10 @@ class Autoregressive(Learnable):
     """p(x) = prod_i p(x_i | theta_i(x_<i, context)), theta by a network.
 
     A subclass has the fields or properties `net` and `conditional`, and may have `method`: how it draws, "incremental"
-    (one dimension a step, each hidden unit computed once), "jacobi" (all dimensions at once until they agree) or "naive"
-    (a full pass for each dimension). The three give the same values, and gradients, from the same noise. Draws are
-    integers where the support is one of integers, and floats else (bits too); densities take either.
+    (one dimension a step, each from what the steps before it have computed), "jacobi" (all dimensions at once until they
+    agree) or "naive" (a full pass for each dimension). From the same noise the three give the same values, and gradients,
+    up to rounding of the parameters: that may turn a bit, or move a level, in rare draws. Draws are integers where the
+    support is one of integers, and floats else (bits too); densities take either.
     """
 
     net: Network
@@ -48,9 +52,8 @@ class Autoregressive(Learnable):
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
-        for name in ("dim", "length", "context"):
-            if hasattr(self, name):
-                arguments.size(owner, name, getattr(self, name), least=int(name != "context"))
+        for name in LEAST.keys() & {field.name for field in fields(self)}:
+            arguments.settle(self, **{name: arguments.size(owner, name, getattr(self, name), LEAST[name])})
         arguments.kind(owner, "conditional", self.conditional, Conditional, "conditionals.Gaussian()")
         if self.method not in METHODS:
             raise ValueError(f"{owner}: expected a method of drawing, one of {tuple(METHODS)}; got {self.method!r}.")
@@ -78,7 +81,9 @@ class Autoregressive(Learnable):
         return self.net.parameters(params, self.conditional.encode(x), context)
 
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
-        return ops.sum(self.conditional.log_prob(self.parameters(params, x, context), as_float(x, params)), -1)
+        x = as_float(x, params)
+        log_prob = ops.sum(self.conditional.log_prob(self.parameters(params, x, context), x), -1)
+        return bits_within(x, log_prob) if self.support == "boolean" else log_prob
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None

@@ -55,9 +55,8 @@ class DeepNADE(Autoregressive):
     method: str = "incremental"
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.hidden, tuple) and self.hidden):
-            raise ValueError(f"expected sizes of one or more hidden layers, such as (500, 500); got {self.hidden!r}.")
-        arguments.settle(self, order=arguments.order("DeepNADE", self.order))
+        hidden = arguments.sizes("DeepNADE", "hidden", self.hidden)
+        arguments.settle(self, hidden=hidden, order=arguments.order("DeepNADE", self.order))
         super().__post_init__()
 
     @cached_property
@@ -168,11 +167,6 @@ class DeepNADENetwork(NADENetwork):
 
     later: tuple[int, ...] = ()
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not all(isinstance(n, int) and n > 0 for n in self.later):
-            raise ValueError(f"expected hidden layers of positive integer sizes; got {(self.hidden, *self.later)!r}.")
-
     def specs(self) -> dict[str, nn.Spec]:
         """The parameters by path; those of a dimension stand in its own rows."""
         g = gain(self.activation)
@@ -201,14 +195,10 @@ class DeepNADENetwork(NADENetwork):
         """All outputs [..., D, outputs] given the same known dimensions, those where `known` [..., D] is 1, of `x`."""
         x = self._marked(x, x[..., :1] * 0 + 1) * known[..., None]
         weight = params["in.weight"].reshape(-1, self.hidden)
-        a = ops.linear(x.reshape(*x.shape[:-2], -1), weight, params["in.bias"])
-        if self.context:
-            a = a + context @ params["context.weight"]
+        a = x.reshape(*x.shape[:-2], -1) @ weight + self._start(params, context)
         weight = ops.moveaxis(params["out.weight"].reshape(self.dim * self.outputs, -1), 0, 1)
-        theta = ops.linear(self._last_hidden(params, a), weight, params["out.bias"].reshape(-1))
-        if self.context:
-            theta = theta + context @ params["context.direct"]
-        return theta.reshape(*theta.shape[:-1], self.dim, self.outputs)
+        theta = self._last_hidden(params, a) @ weight
+        return theta.reshape(*theta.shape[:-1], self.dim, self.outputs) + self._offset(params, context)
 
     def _last_hidden(self, params: Parameters, a: ops.Array) -> ops.Array:
         activate = ACTIVATIONS[self.activation]

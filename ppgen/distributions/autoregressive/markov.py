@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.autoregressive.conditionals import Categorical
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.learnable import Parameters
@@ -46,6 +47,11 @@ class MarkovChain(Autoregressive):
     context: int = 0
     method: str = "incremental"
 
+    def __post_init__(self) -> None:
+        classes = arguments.size("MarkovChain", "classes", self.classes, least=2)
+        arguments.settle(self, classes=classes, order=arguments.size("MarkovChain", "order", self.order))
+        super().__post_init__()
+
     @cached_property
     def conditional(self) -> Categorical:
         """A symbol."""
@@ -54,7 +60,7 @@ class MarkovChain(Autoregressive):
     @cached_property
     def net(self) -> "TransitionTable":
         """The table."""
-        return TransitionTable(self.length, self.conditional.classes, self.order, self.context)
+        return TransitionTable(self.length, self.classes, self.order, self.context)
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,6 @@ class TransitionTable:
     classes: int
     order: int
     context: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("dim", "order"):
-            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
-                what = {"dim": "a length", "order": "an order"}[name]
-                raise ValueError(f"MarkovChain: expected {what} of at least 1; got {getattr(self, name)!r}.")
 
     @property
     def permutation(self) -> np.ndarray:

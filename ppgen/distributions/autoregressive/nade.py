@@ -54,8 +54,12 @@ class NADE(Autoregressive):
     activation: str = "sigmoid"
     method: str = "incremental"
 
+    rescaled = False
+
     def __post_init__(self) -> None:
-        arguments.settle(self, order=arguments.order(type(self).__name__, self.order))
+        owner = type(self).__name__
+        hidden = arguments.size(owner, "hidden", self.hidden)
+        arguments.settle(self, hidden=hidden, order=arguments.order(owner, self.order))
         super().__post_init__()
 
     @cached_property
@@ -63,7 +67,7 @@ class NADE(Autoregressive):
         """The recursion."""
         return NADENetwork(
             self.dim, self.hidden, self.conditional.outputs, self.conditional.inputs, self.context, self.order,
-            self.activation, isinstance(self, RNADE),
+            self.activation, self.rescaled,
         )  # fmt: skip
 
 
@@ -78,10 +82,12 @@ class RNADE(NADE):
     Example:
         >>> from ppgen.distributions import RNADE
         >>> RNADE(6, hidden=50).conditional
-        MixtureOfGaussians(components=10)
+        MixtureOfGaussians(components=10, bound=5.0)
     """
 
     conditional: Conditional = MixtureOfGaussians(10)
+
+    rescaled = True
 
 
 @dataclass(frozen=True)
@@ -103,8 +109,6 @@ class NADENetwork:
     def __post_init__(self) -> None:
         check_order(self.order, self.dim)
         check_activation(self.activation)
-        if not (isinstance(self.hidden, int) and self.hidden > 0):
-            raise ValueError(f"expected a positive number of hidden units; got {self.hidden!r}.")
 
     @property
     def permutation(self) -> np.ndarray:
@@ -146,7 +150,10 @@ class NADENetwork:
         rows = {"x": ops.moveaxis(x, 0, 1), "in": params["in.weight"], "out": params["out.weight"]}
         if self.rescaled:
             rows["scale"] = params["scale"]
-        offset, start = self._offset(params, context), self._start(params, shape, context)
+        offset, start = (
+            self._offset(params, context),
+            ops.broadcast_to(self._start(params, context), (*shape, self.hidden)),
+        )
         _, theta = ops.scan(
             ops.recompute(partial(self._block, params)),
             start.reshape(count, self.hidden),
@@ -162,7 +169,7 @@ class NADENetwork:
         """What `step` carries: a_i [..., H], and what is added to the outputs."""
         offset = self._offset(params, context)
         return {
-            "a": self._start(params, shape, context),
+            "a": ops.broadcast_to(self._start(params, context), (*shape, self.hidden)),
             "offset": ops.broadcast_to(offset, (*shape, self.dim, self.outputs)),
         }
 
@@ -192,15 +199,13 @@ class NADENetwork:
         theta = ops.einsum("ibh,ioh->ibo", self._last_hidden(params, each), rows["out"])
         return a + x.reshape(count, size * inputs) @ weight, theta
 
-    def _start(self, params: Parameters, shape: tuple[int, ...], context: ops.Array | None) -> ops.Array:
-        """a_1 [*shape, H]."""
+    def _start(self, params: Parameters, context: ops.Array | None) -> ops.Array:
+        """a_1 [..., H]."""
         start = params["in.bias"]
-        if self.context:
-            start = start + context @ params["context.weight"]
-        return ops.broadcast_to(start, (*shape, self.hidden))
+        return start + context @ params["context.weight"] if self.context else start
 
     def _offset(self, params: Parameters, context: ops.Array | None) -> ops.Array:
-        """B [..., D, outputs]."""
+        """What is added to all outputs, [..., D, outputs]."""
         if not self.context:
             return params["out.bias"]
         direct = context @ params["context.direct"]

@@ -2,13 +2,16 @@
 
 import dataclasses
 import math
+from collections.abc import Sized
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from ppgen import nn, ops
+from ppgen.distributions import arguments
 from ppgen.distributions.autoregressive.contract import Autoregressive, Network
 from ppgen.distributions.autoregressive.sampling import generate
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
@@ -72,12 +75,17 @@ class OrderEnsemble(Learnable):
                 "expected a density in the order of its columns that can have another, such as MADE, NADE or DeepNADE; "
                 f"got {self.base!r}. Leave out its order: the ensemble has its own."
             )
-        if not isinstance(self.orders, int):
-            object.__setattr__(self, "orders", tuple(tuple(int(i) for i in order) for order in self.orders))
-        if not len(self._orders):
-            raise ValueError(f"expected at least one order; got {self.orders!r}.")
-        for order in self._orders:
-            check_order(tuple(order), self.base.event_shape[0])
+        if isinstance(self.orders, Integral):
+            arguments.settle(self, orders=arguments.size("OrderEnsemble", "orders", self.orders))
+            return
+        if not isinstance(self.orders, Sized) or not len(self.orders):
+            raise ValueError(
+                f"OrderEnsemble: expected how many orders, or one or more of them; got {self.orders!r}. "
+                "Write orders=8, or orders=((0, 1, 2), (2, 1, 0))."
+            )
+        arguments.settle(self, orders=tuple(arguments.order("OrderEnsemble", order) for order in self.orders))
+        for order in self.orders:
+            check_order(order, self.base.event_shape[0])
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from ppgen.distributions import arguments
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.nn import RecurrentNetwork
@@ -41,6 +42,10 @@ class Recurrent(Autoregressive):
     conditional: Conditional = Bernoulli()
     context: int = 0
     method: str = "incremental"
+
+    def __post_init__(self) -> None:
+        arguments.settle(self, hidden=arguments.size("Recurrent", "hidden", self.hidden))
+        super().__post_init__()
 
     @cached_property
     def net(self) -> RecurrentNetwork:

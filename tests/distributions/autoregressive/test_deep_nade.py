@@ -214,9 +214,9 @@ def test_a_network_of_fixed_masks_is_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"hidden": ()}, r"expected sizes of one or more hidden layers.* got \(\)"),
-        ({"hidden": (4, 0)}, r"expected hidden layers of positive integer sizes; got \(4, 0\)"),
-        ({"hidden": (0, 4)}, "expected a positive number of hidden units; got 0"),
+        ({"hidden": ()}, r"DeepNADE: expected hidden to be a tuple.* got \(\)"),
+        ({"hidden": (4, 0)}, "DeepNADE: expected each of hidden to be a positive integer; got 0"),
+        ({"hidden": (0, 4)}, "DeepNADE: expected each of hidden to be a positive integer; got 0"),
         ({"order": (0, 0, 1)}, "expected an order that is a permutation"),
         ({"activation": "step"}, "expected an activation"),
     ],

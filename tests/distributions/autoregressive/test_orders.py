@@ -154,8 +154,10 @@ def test_one_dimension(call):
     [
         (SMALL, ((0, 1, 1),), r"expected an order that is a permutation of 0..2; got \(0, 1, 1\)"),
         (SMALL, ((0, 1),), r"expected an order that is a permutation of 0..2; got \(0, 1\)"),
-        (SMALL, 0, "expected at least one order; got 0"),
-        (SMALL, (), r"expected at least one order; got \(\)"),
+        (SMALL, 0, "expected orders to be a positive integer; got 0"),
+        (SMALL, (), r"expected how many orders, or one or more of them; got \(\)"),
+        (SMALL, 2.0, "expected how many orders, or one or more of them; got 2.0"),
+        (SMALL, ((0.0, 1.0, 2.0),), r"expected an order, the integers 0\.\.D-1.*got \(0\.0, 1\.0, 2\.0\)"),
         (replace(SMALL, order=(1, 0, 2)), 2, "can have another.* Leave out its order"),
         (Recurrent(3), 2, "expected a density in the order of its columns that can have another"),
         (MarkovChain(3, classes=2), 2, "expected a density in the order of its columns that can have another"),
