@@ -16,7 +16,7 @@ from ppgen import nn, ops
 from ppgen.distributions.autoregressive import Autoregressive
 from ppgen.distributions.bases import StandardNormal
 from ppgen.distributions.flows import Affine
-from ppgen.distributions.registry import DISTRIBUTIONS
+from ppgen.distributions.registry import DISTRIBUTIONS, IMPLICIT
 
 AUTOREGRESSIVE = [name for name, build in DISTRIBUTIONS.items() if isinstance(build(), Autoregressive)]
 WITH_PARAMETERS = [name for name, build in DISTRIBUTIONS.items() if build().specs()]
@@ -45,23 +45,30 @@ SHAPES = {  # sample shape, batch shape, leading axes of the context
 
 
 @pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ALL, *IMPLICIT])
 def test_shapes(name, shapes, case, backend):
     """Draws are [*sample, *batch, *event], their log densities [*sample, *batch]; under JAX without computing them."""
     on = case(name, backend)
     sampled, batch, leading = shapes
 
+    def draw(d):
+        return d.sample(on.backend.key(0), sampled) if backend == "numpyro" else d.sample(sampled)
+
     def shape_of(params, context):
         d = on.entry.apply(params, context).expand(batch)
-        x = d.sample(on.backend.key(0), sampled) if backend == "numpyro" else d.sample(sampled)
+        x = draw(d)
         assert tuple(d.batch_shape) == batch
         assert tuple(d.event_shape) == on.event_shape
         assert tuple(x.shape) == (*sampled, *batch, *on.event_shape)
-        assert tuple(d.log_prob(x).shape) == (*sampled, *batch)
+        if on.entry.has_density:
+            assert tuple(d.log_prob(x).shape) == (*sampled, *batch)
         if batch:
             rows = d.to_event(1)
             assert tuple(rows.event_shape) == (batch[-1], *on.event_shape)
-            assert tuple(rows.log_prob(x).shape) == (*sampled, *batch[:-1])
+            if on.entry.has_density:
+                assert tuple(rows.log_prob(x).shape) == (*sampled, *batch[:-1])
+            else:
+                assert draw(rows).shape == x.shape
         return x
 
     context = np.ones((*leading, on.entry.context), np.float32) if on.entry.context else None
