@@ -29,7 +29,6 @@ from benchmarks.timing import Worker
 LIBRARIES = ("ppgen", "zuko", "flowjax")
 TABLES = ("power-plant", "wine-quality-red", "protein-tertiary-structure", "kin8nm")
 RNADE = {"wine-quality-red": "~-9.36"}  # Uria et al. (2013), mean of ten folds; from memory
-SPREADS = 2  # a difference of means counts from this many standard deviations of the seeds
 
 
 def main() -> None:
@@ -120,14 +119,14 @@ def verdict(console: Console, figures: list[dict[str, Any]]) -> None:
             continue
         best = max(peers, key=lambda f: f["test"])
         gap, spread = mine["test"] - best["test"], float(np.hypot(mine["spread"], best["spread"]))
-        if abs(gap) <= SPREADS * spread:
+        if abs(gap) <= spread:
             word = "level with"
         elif np.isnan(spread):
             word = "of one seed, or diverged, beside"
         else:
             word = "better than" if gap > 0 else "[red]WORSE than[/red]"
         console.print(
-            f"{mine['table']}, {mine['flow']}: ppgen is {word} {best['library']}: {gap:+.3f}, spread {spread:.3f}"
+            f"{mine['table']}, {mine['flow']}: ppgen is {word} {best['library']}: {gap:+.3f}, spread of the difference {spread:.3f}"
         )
     for mine in figures:
         if mine["flow"] == "RNADE":

@@ -44,7 +44,7 @@ def trainer_of(task: Task, shape: tuple[int, int]) -> ppgen.Trainer:
 
 def net_of(flow: str, columns: int) -> Learnable:
     size = columns, TRANSFORMS
-    block = HIDDEN[:1]  # couplings: one residual block has two layers
+    block = (44,)  # couplings: it has as many numbers as the peers' two layers of 64, in three layers
     return {
         "MAF": lambda: flows.MAF(*size, HIDDEN),
         "NSF": lambda: flows.NSF(*size, HIDDEN, bins=BINS, bound=BOUND, autoregressive=True),

@@ -11,7 +11,7 @@ FLOWS = ("MAF", "NSF", "NSF, couplings", "RealNVP")  # the NSF without couplings
 TRANSFORMS, HIDDEN, BINS, BOUND = 5, (64, 64), 8, 5.0
 RNADE_UNITS = 50  # in ppgen alone, beside published figures
 BATCH, LEARNING_RATE, CLIP = 256, 1e-3, 5.0
-LOOKS = 20  # at the validation rows, evenly over the steps
+LOOKS = 100  # at the validation rows, evenly over the steps
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -76,7 +76,10 @@ class Recorder:
                 f"expected one of {sorted(self.parameters)}. Make the same parameters whatever the data."
             )
         else:
-            raw = self.created[name] = self.backend.parameter(make(self.create.generator(name)))
+            start = make(self.create.generator(name))
+            if self.backend.double() and isinstance(start, np.ndarray):
+                start = start.astype(np.float64)
+            raw = self.created[name] = self.backend.parameter(start)
         if self.create is not None:
             self.keep(Parameter(name, self.shape(raw), constraint, source), make)
         return raw if constraint is None else self.backend.constrain(constraint, raw)
@@ -221,7 +224,7 @@ class Recorder:
             scaled=self.is_scaled(msg),
             has_mean=has_mean(fn),
             has_density=has_density(fn),
-            estimated=getattr(learnable(fn), "estimates", False),
+            estimated=any(part.estimates for part in learnables(fn)),
         )
 
     def all_rows_at_once(self, msg: dict[str, Any]) -> None:
@@ -280,11 +283,14 @@ def has_mean(fn: Any) -> bool:
 
 def has_density(fn: Any) -> bool:
     """Whether a distribution has a log density: all do but implicit learnable ones."""
-    return getattr(learnable(fn), "has_density", True)
+    return all(part.has_density for part in learnables(fn))
 
 
-def learnable(fn: Any) -> Any:
-    """The learnable distribution that a native one is made of, or None."""
-    while hasattr(fn, "base_dist"):  # of an event made of independent ones
-        fn = fn.base_dist
-    return getattr(fn, "learnable", None)
+def learnables(fn: Any) -> Iterator[Any]:
+    """The learnable distributions that a native one is made of: an event of independent ones, a mixture."""
+    if hasattr(fn, "learnable"):
+        yield fn.learnable
+    inner = (getattr(fn, name, None) for name in ("base_dist", "component_distribution", "component0", "component1"))
+    for part in [*inner, *getattr(fn, "component_distributions", ())]:
+        if part is not None:
+            yield from learnables(part)

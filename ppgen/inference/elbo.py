@@ -59,8 +59,14 @@ class ELBO(Algorithm):
         """A guide; reparameterised unless the score function is used."""
         order = (needs.a_guide_in_the_models_order,) if self.analytic_kl else ()
         if self.gradient == "score":
-            return (needs.densities, needs.a_guide, needs.weights_of_the_full_data, *order)
-        return (needs.densities, needs.a_guide, needs.a_reparameterised_guide, *order)
+            return (
+                needs.densities,
+                needs.a_guide,
+                needs.known_densities_of_draws,
+                needs.weights_of_the_full_data,
+                *order,
+            )
+        return (needs.densities, needs.a_guide, needs.known_densities_of_draws, needs.a_reparameterised_guide, *order)
 
     def programs(self, pairing: Pairing) -> dict[str, Any]:
         """The learned baseline."""

@@ -34,6 +34,17 @@ def weights(pairing: Pairing) -> str | None:
                 f"site {site.name!r} of the model has an unbiased estimate in place of its log density; a mean of it is "
                 "right, a weight made of it is not"
             )
+    return known_densities_of_draws(pairing)
+
+
+def known_densities_of_draws(pairing: Pairing) -> str | None:
+    """The guide's densities are known: an estimate from below, subtracted, would make a bound too high."""
+    for site in pairing.guide.sites.values() if pairing.guide else ():
+        if site.estimated:
+            return (
+                f"site {site.name!r} of the guide has an estimate in place of its log density, which is too low on average, "
+                "so a bound that subtracts it may exceed the truth"
+            )
     return None
 
 

@@ -15,7 +15,8 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
     """X @ weight + bias for `x` [..., m], `weight` [m, n], `bias` [n]."""
     torch = torch_of(x, weight)
     if torch is None:
-        return _product.bind(jnp.asarray(x), jnp.asarray(weight)) + bias
+        number = jnp.result_type(x, weight)  # one for both: each gradient has the type of what it is taken for
+        return _product.bind(jnp.asarray(x, number), jnp.asarray(weight, number)) + bias
     return torch.addmm(bias, x, weight) if x.ndim == 2 else x @ weight + bias
 
 

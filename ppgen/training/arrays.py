@@ -73,7 +73,7 @@ def cast(arrays: Mapping[str, np.ndarray], model: Program) -> dict[str, np.ndarr
             continue
         classes = site.support.kind == "integer" and site.support.name == "IntegerInterval"
         if array.dtype.kind in "iub" and not classes:
-            result[name] = array.astype(np.float32)
+            result[name] = array.astype(np.float64 if model.backend.double() else np.float32)
         elif classes and array.dtype.kind in "fub" and np.array_equal(array, np.trunc(array)):
             result[name] = array.astype(np.int32)
     return result

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import jax
 import numpy as np
+import numpyro.distributions as nd
 import pytest
 import torch
 
@@ -184,6 +185,48 @@ def test_weights_of_an_estimate_are_refused(algorithm, backend):
     trainer = ppgen.Trainer(*programs(NETS["bits"]), algorithm, backend=backend)
     with pytest.raises(IllegalPairing, match=r"site 'x' of the model has an unbiased estimate.*Legal here: ELBO\("):
         trainer.init({"x": X})
+
+
+def test_a_bound_that_subtracts_an_estimate_is_refused(backend):
+    """In a guide it is too low on average, and what subtracts it too high: only a guide that learns from dreams may."""
+    net = DeepNADE(2, (4,), conditionals.Gaussian(), context=2)
+
+    def uniform():
+        return sample("u", dist.Uniform(0.0, 1.0).expand([3]).to_event(1))
+
+    def model(rows):
+        with plate("data", rows):
+            uniform()
+            z = sample("z", dist.Normal(0.0, 1.0).expand([2]).to_event(1))
+            sample("x", dist.Normal(z, 1.0).to_event(1))
+
+    def guide(x):
+        with plate("data", len(x)):
+            sample("z", module("nade", AnyOrder(net))(ops.concatenate([uniform(), x])))
+
+    data = {"x": np.zeros((4, 2), np.float32)}
+    for algorithm in (ppgen.ELBO(), ppgen.IWAE(2), ppgen.ReweightedWakeSleep(2)):
+        with pytest.raises(IllegalPairing, match=r"site 'z' of the guide has an estimate.*Legal here: WakeSleep\("):
+            ppgen.Trainer(model, guide, algorithm, backend=backend).init(data)
+    fit = ppgen.fit(model, guide, data=data, algorithm=ppgen.WakeSleep(), backend=backend, steps=1, progress=False)
+    for judge in (fit.evaluate, fit.posterior):
+        with pytest.raises(NoLikelihoodError, match="site 'z' of the guide has an estimate"):
+            judge(data)
+
+
+def test_a_native_mixture_of_estimates_is_one():
+    """Of NumPyro: Pyro's mixtures are of one family."""
+    net = AnyOrder(DeepNADE(3, (4,)))
+
+    def model(rows):
+        with plate("data", rows):
+            u = sample("u", dist.Uniform(0.0, 1.0).expand([4]).to_event(1))
+            parts = [module(name, net)(u) for name in "ab"]
+            sample("x", nd.MixtureGeneral(nd.Categorical(logits=ops.zeros((2,))), parts))
+
+    _, guide = programs(NETS["bits"])
+    with pytest.raises(IllegalPairing, match="site 'x' of the model has an unbiased estimate"):
+        ppgen.Trainer(model, guide, ppgen.IWAE(2), backend="numpyro").init({"x": X})
 
 
 def test_no_likelihood_of_an_estimate(backend):

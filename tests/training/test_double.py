@@ -1,0 +1,60 @@
+"""In double precision, as each library is told to compute in it, everything is double: parameters, losses, likelihoods."""
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+import ppgen
+from ppgen import module, plate, sample
+from ppgen.backends.program import Initialiser
+from ppgen.distributions import MADE, NADE, RealNVP, Recurrent
+from ppgen.models import vae
+
+
+def density(net):
+    def model(rows):
+        with plate("data", rows):
+            sample("x", module("p", net)())
+
+    return model, None, ppgen.MaximumLikelihood()
+
+
+BITS = np.eye(4)
+PROGRAMS = {
+    "made": lambda: (*density(MADE(4, hidden=(8,))), BITS),
+    "made of integers": lambda: (*density(MADE(4, hidden=(8,))), BITS.astype(int)),
+    "nade": lambda: (*density(NADE(4, hidden=4)), BITS),
+    "recurrent": lambda: (*density(Recurrent(4, hidden=4)), BITS),
+    "realnvp": lambda: (*density(RealNVP(4, transforms=2, hidden=(8,))), BITS + 0.5),
+    "vae": lambda: (*vae(4, latents=(2,), hidden=(8,)), ppgen.ELBO(), BITS),
+}
+
+
+@pytest.fixture
+def double(backend):
+    if backend == "numpyro":
+        with jax.enable_x64(True):
+            yield backend
+    else:
+        torch.set_default_dtype(torch.float64)
+        yield backend
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_everything_is_double(name, double):
+    model, guide, algorithm, x = PROGRAMS[name]()
+    fit = ppgen.fit(model, guide, data={"x": x}, algorithm=algorithm, backend=double, steps=2, seed=0, progress=False)
+    assert {value.dtype for value in fit.params.values()} == {np.dtype(np.float64)}
+    evaluation = fit.evaluate({"x": x}, **({"particles": 3} if guide else {}))
+    assert evaluation.per_row.dtype == np.float64
+    assert np.isfinite(evaluation.nats)
+
+
+def test_it_starts_where_single_precision_does(double):
+    model, _, algorithm, x = PROGRAMS["made"]()
+    found = ppgen.fit(model, data={"x": x}, algorithm=algorithm, backend=double, steps=0, seed=3).params["p.0.weight"]
+    np.testing.assert_array_equal(
+        found, MADE(4, hidden=(8,)).specs()["0.weight"].draw(Initialiser(3).generator("p.0.weight"))
+    )
