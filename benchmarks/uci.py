@@ -126,7 +126,8 @@ def verdict(console: Console, figures: list[dict[str, Any]]) -> None:
         else:
             word = "better than" if gap > 0 else "[red]WORSE than[/red]"
         console.print(
-            f"{mine['table']}, {mine['flow']}: ppgen is {word} {best['library']}: {gap:+.3f}, spread of the difference {spread:.3f}"
+            f"{mine['table']}, {mine['flow']}: ppgen is {word} {best['library']}: {gap:+.3f}, spread of the difference "
+            f"{spread:.3f}"
         )
     for mine in figures:
         if mine["flow"] == "RNADE":
