@@ -26,6 +26,25 @@ def backend(request):
     return request.param
 
 
+@pytest.fixture(autouse=True)
+def compiled_anew(request):
+    """A test that plants a bug sees it: densities compiled before are not taken, nor left for other tests."""
+    if "monkeypatch" not in request.fixturenames:
+        yield
+        return
+    from ppgen.backends.numpyro.densities import _COMPILED
+
+    forget(_COMPILED)
+    yield
+    forget(_COMPILED)
+
+
+def forget(compiled):
+    """Empty the caches of compiled functions."""
+    for function in compiled.values():
+        function.clear_cache()
+
+
 # shapes, checked at every call that any test makes ------------------------------------------------------------------------
 
 Rows, PerRow = Shaped[Any, "*#batch n"], Float[Any, "*#batch"]
