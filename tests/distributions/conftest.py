@@ -1,10 +1,9 @@
 """Every learnable distribution and transform of the registries, set up once on each backend and shared by all tests."""
 
-import copy
 import functools
 import itertools
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 
 import ppgen
 from ppgen.distributions.registry import DISTRIBUTIONS, IMPLICIT, TRANSFORMS
+from ppgen.nn import masked
 
 PARTICLES, ROWS = 2, 3
 
@@ -148,13 +148,10 @@ class Case:
 
 
 def with_method(entry, method):
-    """A copy of an autoregressive distribution or transform, or of one run backwards, with another way to draw."""
-    entry = copy.copy(entry)
+    """An autoregressive distribution or transform, or one run backwards, made anew with another way to draw."""
     if hasattr(entry, "transform"):
-        object.__setattr__(entry, "transform", with_method(entry.transform, method))
-    else:
-        object.__setattr__(entry, "method", method)
-    return entry
+        return replace(entry, transform=with_method(entry.transform, method))
+    return replace(entry, method=method)
 
 
 def _parted(inputs):
@@ -208,6 +205,12 @@ def transform_case():
 def data():
     """`data(name)`: draws of a distribution, [PARTICLES, ROWS, ...]."""
     return draws
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Masked networks, made anew, prepare two steps at a time, so that a few dimensions are several blocks."""
+    monkeypatch.setattr(masked, "BLOCK", 2)
 
 
 @pytest.fixture(scope="session")

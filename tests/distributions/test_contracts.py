@@ -426,8 +426,8 @@ def test_planted_wrong_draws_are_caught(name, case, monkeypatch):
 def test_a_planted_lost_log_determinant_is_caught(case, monkeypatch):
     """A flow whose density leaves out log-determinants is another density than that of its draws."""
     on = case("flow_autoregressive", "pyro")
-    inverse = Affine.inverse
-    monkeypatch.setattr(Affine, "inverse", lambda self, theta, y: (inverse(self, theta, y)[0], theta[..., 1] * 0))
+    forward = Affine.forward
+    monkeypatch.setattr(Affine, "forward", lambda self, theta, y: (forward(self, theta, y)[0], theta[..., 1] * 0))
     assert score_statistics(on).max() > 4.5
 
 
@@ -463,13 +463,13 @@ def test_the_mean_where_there_is_one(name, case):
 
 
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
-def test_methods_agree(name, case, backend):
+def test_methods_agree(name, case, backend, small_blocks):
     """Dimension by dimension, by iteration and by brute force: the same draws from the same noise."""
 
     def drawn(method):
         on = case(name, backend).with_method(method)
         return on.call(
-            lambda params, context: on.entry.draw_with_log_prob(params, on.noise(), (2, 3), context),
+            lambda params, context: on.entry.draw_with_log_prob(params, on.noise(), (40, 3), context),
             on.params, on.context,
         )  # fmt: skip
 
@@ -481,6 +481,14 @@ def test_methods_agree(name, case, backend):
         else:
             close(other, x)
         close(other_log_prob, log_prob, 5e-4)
+
+
+@pytest.mark.parametrize("name", ["made_deep", "made_gaussian"])
+def test_a_planted_forgotten_block_is_caught(name, case, backend, small_blocks, monkeypatch):
+    """Steps that lose what the blocks before have computed do not pass."""
+    monkeypatch.setattr(nn.MaskedMLP, "leave", lambda self, params, cache, block, i: cache)
+    with pytest.raises(AssertionError):
+        test_methods_agree(name, case, backend, small_blocks)
 
 
 def dependence(on):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ppgen
+from ppgen import nn
 from ppgen.distributions import flows
 from ppgen.distributions.flows import Affine, AutoregressiveTransform, Compose, Inverse
 from ppgen.distributions.registry import TRANSFORMS
@@ -169,7 +170,7 @@ ITERATED = [name for name, (build, _) in TRANSFORMS.items() if hasattr(innermost
 
 
 @pytest.mark.parametrize("name", ITERATED)
-def test_methods_agree(name, transform_case, backend):
+def test_methods_agree(name, transform_case, backend, small_blocks):
     """Dimension by dimension, by iteration and by brute force: one result."""
 
     def both(method):
@@ -181,6 +182,13 @@ def test_methods_agree(name, transform_case, backend):
     for method in ("incremental", "jacobi"):
         for value, expected in zip(jax.tree.leaves(both(method)), naive, strict=True):
             close(value, expected, 2e-4)
+
+
+def test_a_planted_forgotten_block_is_caught(transform_case, backend, small_blocks, monkeypatch):
+    """Steps that lose what the blocks before have computed do not pass."""
+    monkeypatch.setattr(nn.MaskedMLP, "leave", lambda self, params, cache, block, i: cache)
+    with pytest.raises(AssertionError):
+        test_methods_agree("autoregressive_affine", transform_case, backend, small_blocks)
 
 
 @pytest.mark.parametrize("name", ALL)
