@@ -1,9 +1,9 @@
 """Elementwise bijections whose parameters a network computes: what a coupling or an autoregressive transform does."""
 
-import math
 from dataclasses import dataclass
 
 from ppgen import ops
+from ppgen.distributions.scales import BOUND, bounded, check_bound
 
 
 class Bijection:
@@ -43,12 +43,11 @@ class Shift(Bijection):
 class Affine(Bijection):
     """An affine map y = x e^s + shift (RealNVP, MAF); the log-scale s = bound * tanh(theta / bound) is kept in bounds."""
 
-    bound: float = 5.0
+    bound: float = BOUND
     outputs = 2
 
     def __post_init__(self) -> None:
-        if not (self.bound > 0 and math.isfinite(self.bound)):
-            raise ValueError(f"expected a positive bound; got {self.bound!r}.")
+        check_bound("Affine", self.bound)
 
     def forward(self, theta: ops.Array, x: ops.Array) -> tuple[ops.Array, ops.Array]:
         log_scale = self._log_scale(theta)
@@ -59,4 +58,4 @@ class Affine(Bijection):
         return (y - theta[..., 0]) * ops.exp(log_slope), log_slope
 
     def _log_scale(self, theta: ops.Array) -> ops.Array:
-        return self.bound * ops.tanh(theta[..., 1] / self.bound)
+        return bounded(theta[..., 1], self.bound)

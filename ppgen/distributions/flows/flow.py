@@ -40,6 +40,10 @@ class Flow(Learnable):
         _ = self.context  # checks that the parts agree
         if isinstance(self.base.support, int) or self.base.support == "boolean":
             raise ValueError(f"expected a continuous base; got {self.base!r}, of support {self.base.support!r}.")
+        if self.base.counting:
+            raise ValueError(
+                f"expected a base with a density; got {self.base!r}, which has probabilities of single values."
+            )
         dim = self.transform.dim
         if dim is not None and self.base.event_shape != (dim,):
             raise ValueError(f"expected a base of event shape ({dim},), as its transforms have; got {self.base!r}.")

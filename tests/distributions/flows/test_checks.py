@@ -7,7 +7,7 @@ import pytest
 
 import ppgen
 from ppgen import ops
-from ppgen.distributions import Flow, RealNVP, StandardNormal, StandardUniform, flows
+from ppgen.distributions import Empirical, Flow, RealNVP, StandardNormal, StandardUniform, flows
 from ppgen.distributions.flows import Compose, Inverse, MultiScale, Squeeze, Transform
 
 
@@ -144,7 +144,8 @@ def test_sizes_of_numpy_are_sizes(size):
         (lambda: Inverse(flows.LU), r"the transform to be a Transform, such as flows.Sigmoid\(\); got <class"),
         (lambda: flows.Repeat(2, ppgen.nn.MLP(2, 2)), r"the transform to be a Transform, such as flows.LU\(2\)"),
         (lambda: MultiScale((1, 2, 2), (ppgen.nn.MLP(2, 2),)), "each stage to be a Transform"),
-        (lambda: flows.Affine(bound=0.0), "a positive bound; got 0.0"),
+        (lambda: flows.Affine(bound=0.0), "a positive bound of the log scale; got 0.0"),
+        (lambda: Flow(Empirical([[0.0], [1.0]]), (flows.LU(1),)), "a base with a density; got Empirical"),
         (lambda: flows.AffineConstant((1.0, 2.0), (1.0, 2.0, 3.0)), r"for as many columns; got \[2, 3\]"),
         (lambda: flows.AffineConstant([[1.0]]), "a number or one a column"),
     ],
