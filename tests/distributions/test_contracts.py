@@ -167,7 +167,8 @@ def test_draws_know_their_density(name, case, backend):
     """`draw_with_log_prob` gives the values of `draw`, and the density that `log_prob` gives them."""
     on = case(name, backend)
     drawn = on.draw()
-    np.testing.assert_allclose(drawn["x"], drawn["alone"], rtol=0 if name in DISCRETE else 1e-6)
+    rounding = 0 if name in DISCRETE else 1e-5  # of two programs, which compilers fuse each in their way
+    np.testing.assert_allclose(drawn["x"], drawn["alone"], rtol=rounding)
     again = case(name, "pyro").call(
         lambda params, x, context: on.entry.log_prob(params, x, context), on.params, drawn["x"], on.context
     )
@@ -425,7 +426,7 @@ def test_planted_wrong_draws_are_caught(name, case, monkeypatch):
 
 def test_a_planted_lost_log_determinant_is_caught(case, monkeypatch):
     """A flow whose density leaves out log-determinants is another density than that of its draws."""
-    on = case("flow_autoregressive", "pyro")
+    on = case("maf", "pyro")
     forward = Affine.forward
     monkeypatch.setattr(Affine, "forward", lambda self, theta, y: (forward(self, theta, y)[0], theta[..., 1] * 0))
     assert score_statistics(on).max() > 4.5
