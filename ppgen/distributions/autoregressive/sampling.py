@@ -1,4 +1,4 @@
-"""Three ways to generate one dimension after another: they agree.
+"""Three ways to generate one dimension after another: they agree, up to rounding.
 
 Each solves x_i = draw(theta_i(x_<i), noise_i) for x, with the noise given.
 """
@@ -38,9 +38,10 @@ def generate(method: str, net: Any, params: Any, encode: Map, draw: Map, noise: 
 
 
 def incremental(net: Any, params: Any, encode: Map, draw: Map, noise: ops.Array, context: Any) -> ops.Array:
-    """One dimension a step, from what earlier steps have computed: about the cost of one pass.
+    """One dimension a step, from what earlier steps have computed.
 
-    A network with a `block` prepares so many steps at once.
+    A network with a `block` prepares so many steps at once, and each of them computes the block's hidden units: those of
+    a `MaskedMLP` up to 14 times each, but a block has few of them.
     """
     *shape, dim, size = noise.shape
     noise = ops.moveaxis(ops.take(noise, net.permutation, -2), -2, 0)
