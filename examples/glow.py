@@ -1,7 +1,7 @@
 """A small Glow on grey digits: held-out bits per dimension beside simple codes, and a picture of samples.
 
     python examples/glow.py
-    python examples/glow.py --backend pyro --epochs 20
+    python examples/glow.py --backend pyro --epochs 5
 
 The 8x8 digits have 17 grey levels. A flow has a density of real numbers, so each level is spread over an interval of
 length 1/17 by uniform noise, new in every epoch; log2 17 bits per pixel then turn the density into a bound on the
@@ -93,6 +93,6 @@ def draw(real, samples, out):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backend", default="numpyro", choices=ppgen.backends.NAMES)
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--out", type=Path, default=Path("runs/glow.png"))
     main(**vars(parser.parse_args()))

@@ -314,7 +314,7 @@ def test_a_transform_that_changes_the_shape_of_events(backend):
 
 @pytest.mark.parametrize("dim", [2, 3, 5])
 def test_odd_dimensions_are_halved(dim):
-    """The smaller half stays: every dimension changes under two couplings, and there and back is where one was."""
+    """Every other dimension stays: every dimension changes under two couplings, and there and back is where one was."""
     coupling = flows.Compose([flows.Coupling(dim, hidden=(4,), swap=swap) for swap in (False, True)])
     rng = np.random.default_rng(0)
     params = {path: rng.normal(size=spec.shape).astype(np.float32) * 0.5 for path, spec in coupling.specs().items()}

@@ -23,7 +23,8 @@ class Coupling(Transform):
         bijection: what is done to each dimension of B.
         hidden: inner size of each residual block.
         context: size of the context; 0 for none.
-        mask: one truth value per dimension, True for those of A; by default A is the first half (the smaller one).
+        mask: one truth value per dimension, True for those of A; by default A is every other dimension, from the first on
+            (Dinh et al., 2015): neighbours, which are often alike, inform each other.
         swap: exchange A and B.
         activation: see `ppgen.nn.MLP`.
 
@@ -82,7 +83,7 @@ class Coupling(Transform):
     @cached_property
     def _parts(self) -> tuple[np.ndarray, np.ndarray]:
         """The dimensions of A, and those of B."""
-        mask = np.arange(self.dim) < self.dim // 2 if self.mask is None else np.array(self.mask)
+        mask = np.arange(self.dim) % 2 == 0 if self.mask is None else np.array(self.mask)
         mask = mask ^ self.swap
         return np.flatnonzero(mask), np.flatnonzero(~mask)
 

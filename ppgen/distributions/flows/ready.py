@@ -15,7 +15,7 @@ from ppgen.distributions.learnable import Learnable
 def NICE(
     dim: int, transforms: int = 4, hidden: tuple[int, ...] = (64, 64), context: int = 0, base: Learnable | None = None
 ) -> Flow:
-    """Additive couplings of alternating halves, and a learned scale for each dimension at the end (Dinh et al., 2015).
+    """Additive couplings of every other dimension in turn, and a learned scale for each at the end (Dinh et al., 2015).
 
     Density and draws are one pass each. The couplings keep volumes.
 
@@ -41,7 +41,7 @@ def NICE(
 def RealNVP(
     dim: int, transforms: int = 6, hidden: tuple[int, ...] = (64, 64), context: int = 0, base: Learnable | None = None
 ) -> Flow:
-    """Affine couplings of alternating halves (Dinh et al., 2017), each followed by a linear map.
+    """Affine couplings of every other dimension in turn (Dinh et al., 2017), each followed by a linear map.
 
     Density and draws are one pass each.
 
@@ -162,7 +162,7 @@ def IAF(
 
 
 def _couplings(dim: int, bijection: Bijection, n: int, hidden: tuple[int, ...], context: int) -> list[Transform]:
-    """Couplings of alternating halves."""
+    """Couplings of every other dimension, in turn."""
     return [Coupling(dim, bijection, hidden, context, swap=bool(i % 2)) for i in range(n)]
 
 

@@ -158,8 +158,9 @@ def coupling(p, kind, outputs, swap):
         cond_dim=context_of(p) or None, nn_width=1, nn_depth=1,
     )  # fmt: skip
     transform = eqx.tree_at(lambda t: t.conditioner, transform, ResidualMLP(p))
-    turn = fb.Permute(jnp.roll(jnp.arange(dim), kept))  # what stays comes first
-    return [turn, transform, fb.Invert(turn)] if swap else [transform]
+    stays = (np.arange(dim) % 2 == 0) ^ swap
+    turn = fb.Permute(jnp.asarray(np.argsort(~stays, stable=True)))  # what stays comes first
+    return [turn, transform, fb.Invert(turn)]
 
 
 def linear(p):

@@ -132,7 +132,7 @@ def autoregressive(p, univariate, order=None, residual=True):
 
 def coupling(p, univariate, outputs, swap):
     kept, changed = p["in.weight"].shape[0], p["out.bias"].shape[0] // outputs
-    mask = torch.arange(kept + changed) < (kept + changed) // 2
+    mask = torch.arange(kept + changed) % 2 == 0
     transform = GeneralCouplingTransform(
         kept + changed, context_of(p), mask ^ swap, univariate=univariate, shapes=[(outputs,)], hidden_features=[1]
     )
