@@ -137,7 +137,7 @@ TABLE = {
 ELEMENTWISE = [*list(TABLE)[: list(TABLE).index("sum")], "stop_gradient"]
 LOOPS = {"associative_scan", "entry", "scan", "while_loop", "recompute", "settle", "triangular_solution"}
 CREATE = {"asarray", "as_float", "as_type_of", "zeros", "ones", "arange", "eye"}
-CONTEXT = {"active", "activate", "finfo"}
+CONTEXT = {"active", "activate", "finfo", "known_equal"}
 PIECES = {"split": [((X, (1, 3)), [X[:, :1], X[:, 1:]]), ((VECTORS, (2, 3), 0), [VECTORS[:2], VECTORS[2:]])]}
 LIBRARY = {"numpyro": jax.Array, "pyro": torch.Tensor}
 TENSOR = {"numpyro": jnp.asarray, "pyro": lambda x: torch.from_numpy(np.array(x))}
@@ -287,6 +287,16 @@ def test_gradients_at_the_ends_of_a_clip(backend):
     """They are whole, as inside: a fresh spline has its knots on round numbers, where data are."""
     found = gradient(lambda x: ops.clip(x, -1.0, 2.0), np.array([-2.0, -1.0, 0.0, 2.0, 3.0], np.float32), backend)
     np.testing.assert_array_equal(found, [0, 1, 1, 1, 0])
+
+
+def test_known_equal(backend):
+    """An answer of the host, and no while it is not known."""
+    x = TENSOR[backend](X)
+    assert ops.known_equal(x, x)
+    assert not ops.known_equal(x, x * 2)
+    seen = []
+    jax.jit(lambda x: seen.append(ops.known_equal(x, x)) or x)(X)
+    assert seen == [False]
 
 
 def test_finfo(backend):

@@ -98,9 +98,13 @@ class MaskedMLP:
         w = self._masked(params)
         x = x.reshape(*x.shape[:-2], self.dim * self.inputs)
         hidden, result = self._from_context(params, context)
-        a, h = hidden, x
+        h = x
         for i in range(len(self.hidden)):
-            a = ops.linear(h, w[f"{i}"], params[f"{i}.bias"]) + (a if self.residual or i == 0 else 0.0)
+            new = ops.linear(h, w[f"{i}"], params[f"{i}.bias"])
+            if i == 0:
+                a = new + hidden if self.context else new
+            else:
+                a = a + new if self.residual else new
             h = self._activate(a)
         out = ops.linear(h, w["out"], params["out.bias"])
         if self.context:
@@ -160,9 +164,10 @@ class MaskedMLP:
         inner, before, first = block["inner"], block["before"], block["units"][0]
         place = ((i - 1) * self.inputs - block["start"][0]) % first.shape[1]  # no input yet: zeros, to an unused place
         units = [ops.put_window(first, x.reshape(first.shape[0], self.inputs), place)]
-        a = 0.0
+        a = None
         for layer in range(len(self.hidden)):
-            a = ops.linear(units[-1], inner[f"{layer}"], before[f"{layer}"]) + (a if self.residual else 0.0)
+            new = ops.linear(units[-1], inner[f"{layer}"], before[f"{layer}"])
+            a = a + new if self.residual and layer else new
             units.append(self._activate(a))
 
         def out(name: str, h: ops.Array) -> ops.Array:
