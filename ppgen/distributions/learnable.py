@@ -1,5 +1,6 @@
 """What every learnable distribution is: shapes and a density, written once for both backends."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -123,6 +124,12 @@ class Learnable:
             return running.backend
         arrays = [*params.values(), *([] if context is None else [context])]
         return backends.get("pyro" if any(type(a).__module__.startswith("torch") for a in arrays) else "numpyro")
+
+
+def interval(support: Support) -> tuple[float, float]:
+    """The ends of a continuous support."""
+    names = {"real": (-math.inf, math.inf), "positive": (0.0, math.inf), "unit_interval": (0.0, 1.0)}
+    return support if isinstance(support, tuple) else names[support]
 
 
 def check_event(learnable: Learnable, x: ops.Array) -> None:

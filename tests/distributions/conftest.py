@@ -207,6 +207,21 @@ def data():
     return draws
 
 
+@pytest.fixture(name="variables")
+def _variables():
+    """`variables(jaxpr)`: all variables of traced code, those of inner code too."""
+
+    def variables(jaxpr):
+        for equation in jaxpr.eqns:
+            yield from equation.outvars
+            for parameter in jax.tree.leaves(list(equation.params.values())):
+                inner = getattr(parameter, "jaxpr", parameter)
+                if hasattr(inner, "eqns"):
+                    yield from variables(inner)
+
+    return variables
+
+
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Masked networks, made anew, prepare two steps at a time, so that a few dimensions are several blocks."""

@@ -162,13 +162,26 @@ def check_gradients(grads, learnable):
         assert idle or np.any(grad != 0), f"no gradient to {path}"
 
 
+def draws_in_double(on):
+    """The values of `draw_with_log_prob` and of `draw`, by NumPyro in double precision, at one noise."""
+
+    def draws(params, context):
+        x, _ = on.entry.draw_with_log_prob(params, on.noise(np.float64), (2, 3), context)
+        return x, on.entry.draw(params, on.noise(np.float64), (2, 3), context)
+
+    with jax.enable_x64(True):
+        return on.call(draws, *jax.tree.map(np.float64, (on.params, on.context)))
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_draws_know_their_density(name, case, backend):
     """`draw_with_log_prob` gives the values of `draw`, and the density that `log_prob` gives them."""
     on = case(name, backend)
     drawn = on.draw()
-    rounding = 0 if name in DISCRETE else 1e-5  # of two programs, which compilers fuse each in their way
-    np.testing.assert_allclose(drawn["x"], drawn["alone"], rtol=rounding)
+    if name == "realnvp_images" and backend == "numpyro":  # steep: two compiled programs round float32 in two ways
+        np.testing.assert_allclose(*draws_in_double(on), rtol=1e-9)
+    else:
+        np.testing.assert_allclose(drawn["x"], drawn["alone"], rtol=0 if name in DISCRETE else 1e-6)
     again = case(name, "pyro").call(
         lambda params, x, context: on.entry.log_prob(params, x, context), on.params, drawn["x"], on.context
     )
@@ -545,7 +558,7 @@ class Types(torch.overrides.TorchFunctionMode):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_float64_all_the_way(name, case, data, backend):
+def test_float64_all_the_way(name, case, data, backend, variables):
     """With parameters, context and values in float64 nothing is computed in float32."""
     on = case(name, backend)
     x = data(name)
@@ -569,21 +582,11 @@ def test_float64_all_the_way(name, case, data, backend):
     assert types.seen <= {torch.float64}
 
 
-def variables(jaxpr):
-    """All variables of traced code, those of inner code too."""
-    for equation in jaxpr.eqns:
-        yield from equation.outvars
-        for parameter in jax.tree.leaves(list(equation.params.values())):
-            inner = getattr(parameter, "jaxpr", parameter)
-            if hasattr(inner, "eqns"):
-                yield from variables(inner)
-
-
-def test_a_planted_float32_is_caught(case, data, monkeypatch):
+def test_a_planted_float32_is_caught(case, data, monkeypatch, variables):
     on = case("made_gaussian", "pyro")
     monkeypatch.setattr(type(on.entry.conditional), "encode", lambda self, x: x.float()[..., None].double())
     with pytest.raises(AssertionError):
-        test_float64_all_the_way("made_gaussian", lambda name, backend: on, data, "pyro")
+        test_float64_all_the_way("made_gaussian", lambda name, backend: on, data, "pyro", variables)
 
 
 # descriptions --------------------------------------------------------------------------------------------------

@@ -306,17 +306,7 @@ class Sizes(torch.overrides.TorchFunctionMode):
         return result
 
 
-def variables(jaxpr):
-    """All variables of traced code, those of inner code too."""
-    for equation in jaxpr.eqns:
-        yield from equation.outvars
-        for parameter in jax.tree.leaves(list(equation.params.values())):
-            inner = getattr(parameter, "jaxpr", parameter)
-            if hasattr(inner, "eqns"):
-                yield from variables(inner)
-
-
-def test_many_states_take_no_cube_of_memory(backend):
+def test_many_states_take_no_cube_of_memory(backend, variables):
     """No array is larger than one number for each time, row and pair of states, with gradients; so in smoothing."""
     chain, rows = HiddenMarkov(6, states=16), 4
     params, x = on(started(chain), backend), array(np.zeros((rows, 6)), backend)

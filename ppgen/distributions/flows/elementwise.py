@@ -8,7 +8,7 @@ import numpy as np
 from ppgen import nn, ops
 from ppgen.distributions import arguments
 from ppgen.distributions.flows.transform import Transform
-from ppgen.distributions.learnable import Parameters, Support
+from ppgen.distributions.learnable import Parameters, Support, interval
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,17 @@ class ActNorm(Transform):
 
 @dataclass(frozen=True)
 class Elementwise(Transform):
-    """An increasing map of the reals without parameters; a subclass sets `ends` and writes `map` and `unmap`.
+    """An increasing map of the reals onto its support, without parameters; a subclass writes `map` and `unmap`.
 
-    Attributes:
-        ends: of the open interval that it maps the reals onto. Values that rounding would put on an end are the number next
-            to it, so that every draw has a density; at the ends and outside a flow's log density is minus infinity.
+    Values that rounding would put on an end of the support are the number next to it, so that every draw has a density; at
+    the ends and outside a flow's log density is minus infinity.
 
     Args:
         rank: number of axes of an event: 1 for vectors, 3 for images.
     """
 
     rank: int = 1
-    ends = (-math.inf, math.inf)
+    support = "real"
 
     def __post_init__(self) -> None:
         arguments.settle(self, rank=arguments.size(type(self).__name__, "rank", self.rank, least=0))
@@ -76,7 +75,7 @@ class Elementwise(Transform):
     def inverse(
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
-        low, high = self.ends
+        low, high = interval(self.support)
         inside = (y > low) & (y < high)
         x, log_slope = self.unmap(ops.where(inside, y, 0.5))  # 0.5 is between the ends of all of them
         return x, ops.sum(ops.where(inside, -log_slope, -math.inf), _events(self.rank))
@@ -84,7 +83,7 @@ class Elementwise(Transform):
     def _next_to_ends(self, y: ops.Array) -> tuple[float, float]:
         """The least and the largest number between the ends; none is so small that processors round it to 0."""
         info = ops.finfo(y)
-        low, high = (float(np.nextafter(info.dtype.type(end), info.dtype.type(0))) for end in self.ends)
+        low, high = (float(np.nextafter(info.dtype.type(end), info.dtype.type(0))) for end in interval(self.support))
         return low or float(info.tiny), high
 
 
@@ -92,7 +91,6 @@ class Elementwise(Transform):
 class Exp(Elementwise):
     """The exponential y = e^x, positive."""
 
-    ends = (0.0, math.inf)
     support = "positive"
 
     def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
@@ -106,7 +104,6 @@ class Exp(Elementwise):
 class Softplus(Elementwise):
     """The softplus y = log(1 + e^x), positive; it grows like x where `Exp` grows like e^x."""
 
-    ends = (0.0, math.inf)
     support = "positive"
 
     def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
@@ -121,7 +118,6 @@ class Softplus(Elementwise):
 class Sigmoid(Elementwise):
     """The logistic function y = 1 / (1 + e^-x), in (0, 1); its `Inverse` is the logit."""
 
-    ends = (0.0, 1.0)
     support = "unit_interval"
 
     def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
@@ -135,7 +131,7 @@ class Sigmoid(Elementwise):
 class Tanh(Elementwise):
     """The hyperbolic tangent y = tanh x, in (-1, 1)."""
 
-    ends = support = (-1.0, 1.0)
+    support = (-1.0, 1.0)
 
     def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
         return ops.tanh(x), 2 * (math.log(2) - x - ops.softplus(-2 * x))

@@ -1,11 +1,10 @@
 """A change of variables: value and log-determinant together."""
 
-import math
 from dataclasses import dataclass
 
 from ppgen import nn, ops
 from ppgen.distributions import arguments
-from ppgen.distributions.learnable import Parameters, Support
+from ppgen.distributions.learnable import Parameters, Support, interval
 
 
 class Transform:
@@ -126,7 +125,7 @@ def image(transform: Transform, support: Support, rank: int) -> Support:
             f"expected transforms of events with {rank} axes, as those of the base; got rank {transform.rank}: "
             f"{transform!r}. Where it has an argument rank, build it with rank={rank}."
         )
-    (low, high), (lowest, highest) = _ends(support), _ends(transform.domain)
+    (low, high), (lowest, highest) = interval(support), interval(transform.domain)
     if low < lowest or high > highest:
         raise ValueError(
             f"expected values in {transform.domain!r} for {transform!r}; what comes before it gives {support!r}. Put a "
@@ -149,9 +148,3 @@ def one_an_event(
             f"got shape {shape} from {transform!r}. Sum over the axes of an event, as in ops.sum(log_slope, -1)."
         )
     return result
-
-
-def _ends(support: Support) -> tuple[float, float]:
-    """The interval that a support spans."""
-    names = {"real": (-math.inf, math.inf), "positive": (0.0, math.inf), "unit_interval": (0.0, 1.0)}
-    return support if isinstance(support, tuple) else names[support]
