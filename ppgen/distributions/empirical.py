@@ -10,7 +10,7 @@ import numpy as np
 
 from ppgen import ops
 from ppgen.distributions import arguments
-from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
+from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event, interval
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -111,16 +111,7 @@ class Empirical(Learnable):
 
 def _inside(x: np.ndarray, support: Support) -> np.ndarray:
     """Where numbers are finite and lie in a support."""
-    if support == "real":
-        return np.isfinite(x)
-    if support == "positive":
-        return np.isfinite(x) & (x > 0)
     if support == "boolean" or isinstance(support, int):
         return np.isin(x, np.arange(2 if support == "boolean" else support))
-    ends = (0, 1) if support == "unit_interval" else support
-    if not (isinstance(ends, tuple) and len(ends) == 2 and ends[0] < ends[1]):
-        raise ValueError(
-            "expected support to be 'real', 'positive', 'unit_interval', 'boolean', an interval (low, high) with low < high, "
-            f"or a number of classes; got {support!r}. Name the values that a row may take."
-        )
-    return (x >= ends[0]) & (x <= ends[1])
+    low, high = interval(support)
+    return np.isfinite(x) & ((x > low) | ((x == low) & (support != "positive"))) & (x <= high)

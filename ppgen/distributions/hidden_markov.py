@@ -141,7 +141,7 @@ class HiddenMarkov(Learnable):
         values = x[..., None, None] if self.features is None else x[..., None, :]  # [..., T, 1, features]
         shape = (*values.shape[:-2], *theta.shape[:2])
         theta, values = ops.broadcast_to(theta, (*shape, theta.shape[-1])), ops.broadcast_to(values, shape)
-        emission = finite(ops.sum(self.emission.log_prob(theta, values), -1))
+        emission = finite(self.emission.row_log_prob(theta, values))
         return *self._chain(params), ops.moveaxis(emission, -2, 0)
 
 

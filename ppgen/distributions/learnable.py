@@ -129,7 +129,13 @@ class Learnable:
 def interval(support: Support) -> tuple[float, float]:
     """The ends of a continuous support."""
     names = {"real": (-math.inf, math.inf), "positive": (0.0, math.inf), "unit_interval": (0.0, 1.0)}
-    return support if isinstance(support, tuple) else names[support]
+    ends = names.get(support) if isinstance(support, str) else support
+    if not (isinstance(ends, tuple) and len(ends) == 2 and ends[0] < ends[1]):
+        raise ValueError(
+            "expected support to be 'real', 'positive', 'unit_interval', 'boolean', an interval (low, high) with low < high, "
+            f"or a number of classes; got {support!r}. Name the values that a draw may have."
+        )
+    return ends
 
 
 def check_event(learnable: Learnable, x: ops.Array) -> None:

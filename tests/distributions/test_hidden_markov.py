@@ -225,6 +225,17 @@ def chain_of(initial, transition, log_scale):
     return {name: table.astype(np.float32) for name, table in tables.items()}
 
 
+@pytest.mark.parametrize(("name", "wrong"), [("bits", 0.5), ("classes", 4), ("classes", -1)])
+def test_values_that_no_state_gives(name, wrong, way, backend):
+    """One such number makes the sequence impossible, and that one alone."""
+    chain = CHAINS[name]
+    x = data(chain, (2,)).astype(np.float32)
+    x[0].flat[-1] = wrong
+    found = np.asarray(compiled(chain.log_prob, backend)(on(started(chain), backend), array(x, backend)))
+    assert found[0] == -np.inf
+    assert np.isfinite(found[1])
+
+
 STEPS = [[0, 0, -np.inf], [-np.inf, 0, 0], [-np.inf, -np.inf, 0]]  # stay, or go on by one
 WALK = np.repeat(MEANS, 4).astype(np.float32)
 CASES = {

@@ -28,6 +28,10 @@ class Conditional:
         """Log density [...] of values `x` [...] under parameters [..., outputs]; minus infinity outside of the support."""
         raise NotImplementedError
 
+    def row_log_prob(self, theta: ops.Array, x: ops.Array) -> ops.Array:
+        """The sum of `log_prob` [...] of rows `x` [..., D] under parameters [..., D, outputs]."""
+        return ops.sum(self.log_prob(theta, x), -1)
+
     def noise(self, noise: Noise, shape: tuple[int, ...]) -> ops.Array:
         """The randomness of one draw each, [*shape, n]."""
         return noise.uniform((*shape, 1))
@@ -43,10 +47,7 @@ class Conditional:
 
 @dataclass(frozen=True)
 class Bernoulli(Conditional):
-    """A bit with log-odds theta.
-
-    Other numbers than 0 and 1 are looked for by `Autoregressive.log_prob`, in whole rows: one by one it would take longer.
-    """
+    """A bit with log-odds theta; `row_log_prob` looks for other numbers, in whole rows: one by one it would take longer."""
 
     outputs = 1
     support = "boolean"
@@ -54,6 +55,9 @@ class Bernoulli(Conditional):
     def log_prob(self, theta: ops.Array, x: ops.Array) -> ops.Array:
         logit = theta[..., 0]
         return x * logit - ops.softplus(logit)
+
+    def row_log_prob(self, theta: ops.Array, x: ops.Array) -> ops.Array:
+        return bits_within(x, super().row_log_prob(theta, x))
 
     def draw(self, theta: ops.Array, noise: ops.Array) -> ops.Array:
         u = noise[..., 0]

@@ -7,7 +7,7 @@ import numpy as np
 
 from ppgen import nn, ops
 from ppgen.distributions import arguments
-from ppgen.distributions.autoregressive.conditionals import Conditional, bits_within
+from ppgen.distributions.autoregressive.conditionals import Conditional
 from ppgen.distributions.autoregressive.sampling import METHODS, generate
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, as_float, check_event
 
@@ -82,8 +82,7 @@ class Autoregressive(Learnable):
 
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         x = as_float(x, params)
-        log_prob = ops.sum(self.conditional.log_prob(self.parameters(params, x, context), x), -1)
-        return bits_within(x, log_prob) if self.support == "boolean" else log_prob
+        return self.conditional.row_log_prob(self.parameters(params, x, context), x)
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
