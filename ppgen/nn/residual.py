@@ -8,8 +8,6 @@ from ppgen.nn.arguments import settle, size, sizes
 from ppgen.nn.mlp import ACTIVATIONS, check_activation, gain
 from ppgen.nn.spec import Spec
 
-CALM = 0.5  # of the variance of weights that keeps that of units: flows of tables of few rows then fit less noise
-
 
 @dataclass(frozen=True)
 class ResidualMLP:
@@ -56,13 +54,13 @@ class ResidualMLP:
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
         width, fan_in = self.hidden[0], self.inputs + self.context
-        specs = {"in.weight": Spec((self.inputs, width), math.sqrt(CALM * 3.0 / fan_in)), "in.bias": Spec((width,))}
+        specs = {"in.weight": Spec((self.inputs, width), math.sqrt(3.0 / fan_in)), "in.bias": Spec((width,))}
         if self.context:
-            specs["context.weight"] = Spec((self.context, width), math.sqrt(CALM * 3.0 / fan_in))
+            specs["context.weight"] = Spec((self.context, width), math.sqrt(3.0 / fan_in))
         for i, inner in enumerate(self.hidden):
-            specs[f"{i}.weight"] = Spec((width, inner), math.sqrt(CALM * gain(self.activation) / width))
+            specs[f"{i}.weight"] = Spec((width, inner), math.sqrt(gain(self.activation) / width))
             specs[f"{i}.bias"] = Spec((inner,))
-            back = CALM * gain(self.activation) / inner / len(self.hidden)  # for all blocks together
+            back = gain(self.activation) / inner / len(self.hidden)  # for all blocks together
             specs[f"{i}.back.weight"] = Spec((inner, width), math.sqrt(back))
             specs[f"{i}.back.bias"] = Spec((width,))
         specs["out.weight"] = Spec((width, self.outputs))

@@ -1,8 +1,9 @@
 """Elementwise bijections whose parameters a network computes: what a coupling or an autoregressive transform does."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
-from ppgen import ops
+from ppgen import nn, ops
 from ppgen.distributions.scales import BOUND, bounded, check_bound
 
 
@@ -59,3 +60,13 @@ class Affine(Bijection):
 
     def _log_scale(self, theta: ops.Array) -> ops.Array:
         return bounded(theta[..., 1], self.bound)
+
+
+def calm(specs: dict[str, nn.Spec], bijection: Bijection, most: float = 1.0) -> dict[str, nn.Spec]:
+    """The specs of a network that computes theta, with weights of less variance: min(most, 2 / outputs) of it.
+
+    Theta moves with the units, and the density with all of theta at once. So a flow of splines, of many numbers each, that
+    starts with units of the usual size runs ahead of its data, and fits noise where rows are few.
+    """
+    share = math.sqrt(min(most, 2 / bijection.outputs))
+    return {path: replace(spec, bound=share * spec.bound) for path, spec in specs.items()}
