@@ -1,6 +1,7 @@
 """Densities that factorise over dimensions: p(x) = prod_i p(x_i | x_<i, context)."""
 
 from dataclasses import fields
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,7 +60,7 @@ class Autoregressive(Learnable):
             raise ValueError(f"{owner}: expected a method of drawing, one of {tuple(METHODS)}; got {self.method!r}.")
         _ = self.net  # checks its arguments
 
-    @property
+    @cached_property
     def event_shape(self) -> tuple[int, ...]:
         return (len(self.net.permutation),)
 
