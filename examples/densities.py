@@ -120,7 +120,7 @@ def show(axes, points, height):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backend", default="numpyro", choices=ppgen.backends.NAMES)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--rows", type=int, default=20000)
     parser.add_argument("--out", type=Path, default=Path("runs/densities.png"))
     main(**vars(parser.parse_args()))
