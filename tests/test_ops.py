@@ -60,7 +60,6 @@ TABLE = {
     "tanh": [((X,), np.tanh(X))],
     "sigmoid": [((X,), scipy.special.expit(X))],
     "relu": [((X,), np.maximum(X, 0))],
-    "isfinite": [((LOGS,), np.isfinite(LOGS)), ((np.array([np.nan, 1.0]),), [False, True])],
     "softplus": [((X,), np.logaddexp(0, X)), ((X * 50,), np.logaddexp(0, X * 50))],
     "leaky_relu": [((X,), np.where(X > 0, X, 0.2 * X))],
     "elu": [((X,), np.where(X > 0, X, np.expm1(np.minimum(X, 0))))],
@@ -121,6 +120,11 @@ TABLE = {
     "take": [((X, [3, 0]), X[:, [3, 0]]), ((X, [2, 1, 1], 0), X[[2, 1, 1]])],
     "take_along": [((X, np.array([[1], [0], [3]])), np.array([[X[0, 1]], [X[1, 0]], [X[2, 3]]]))],
     "window": [((X, 1, 2), X[:, 1:3]), ((X, 3, 2), X[:, 2:]), ((X, 1, 1, 0), X[1:2])],
+    "finite": [
+        ((LOGS,), np.where(np.isfinite(LOGS), LOGS, 0)),
+        ((np.float32([np.nan, -np.inf, 1.0]),), [0.0, 0.0, 1.0]),
+    ],
+    "pad": [((X, 2), np.pad(X, ((0, 0), (0, 2)))), ((X, 1, 0), np.pad(X, ((0, 1), (0, 0)))), ((X, 0), X)],
     "put_window": [
         ((X, Y[:, :2], 1), np.concatenate([X[:, :1], Y[:, :2], X[:, 3:]], 1)),
         ((X, Y[:, :2], 3), np.concatenate([X[:, :2], Y[:, :2]], 1)),
@@ -151,7 +155,7 @@ def convert(argument, backend):
     return argument
 
 
-TYPE = {"isfinite": ("bool",), "every": ("bool",), "argmax": ("int32", "int64"), "as_integer": ("int32", "int64")}
+TYPE = {"every": ("bool",), "argmax": ("int32", "int64"), "as_integer": ("int32", "int64")}
 
 
 def test_the_table_has_every_function():
@@ -423,6 +427,24 @@ def test_settle(backend):
     assert np.isfinite(np.asarray(steep)).all()
     nowhere = ops.settle(lambda x: x * 0 + ops.log(b * 0 - 1), b * 0, 5)
     assert np.isnan(np.asarray(nowhere)).all()  # a solution that is not finite is not taken for 0
+
+
+def test_settle_exactly(backend):
+    """It stops at the first turn that changes nothing, not at one that changes little."""
+    seen = []
+
+    chain = TENSOR[backend](np.float32([[0, 1e-9, 0], [0, 0, 1], [0, 0, 0]]))
+    b = TENSOR[backend](np.float32([[1, 0, 0], [1, 1, 1]]))  # small numbers in a row and in columns of large ones
+
+    def turns(exact):
+        seen.clear()
+        with jax.disable_jit():
+            return ops.settle(lambda x: (seen.append(x), x @ chain + b)[1], b * 0, 9, exact)
+
+    np.testing.assert_array_equal(np.asarray(turns(True)), np.float32([[1, 1e-9, 1e-9], [1, 1, 2]]))
+    assert len(seen) == 4
+    turns(False)
+    assert len(seen) == 3
 
 
 def test_settle_knows_columns_of_other_sizes(backend):

@@ -1,5 +1,6 @@
 """The densities of ppgen, on either backend."""
 
+import dataclasses
 from functools import partial
 
 import numpy as np
@@ -7,18 +8,26 @@ import numpy as np
 from benchmarks.densities.task import BINS, BOUND, ROWS, TRANSFORMS, Task
 from benchmarks.densities.task import MODELS as MODELS
 from ppgen.distributions import MADE, Flow, Learnable, StandardNormal, flows
+from ppgen.nn import Spec
 
 
 def start(task: Task, backend: str):
     density = density_of(task)
     generator = np.random.default_rng(0)
-    params = {path: spec.draw(generator) for path, spec in density.specs().items()}
+    params = {path: drawn(spec, generator) for path, spec in density.specs().items()}
     parameters = sum(value.size for value in params.values())
     return *{"numpyro": compiled, "pyro": eager}[backend](density, params, task.rows), parameters
 
 
 start_numpyro = partial(start, backend="numpyro")
 start_pyro = partial(start, backend="pyro")
+
+
+def drawn(spec: Spec, generator: np.random.Generator) -> np.ndarray:
+    """A start as PyTorch's layers have it where the weights start at zero: the identity would be too easy to draw from."""
+    if len(spec.shape) == 2 and not spec.bound:
+        spec = dataclasses.replace(spec, bound=spec.shape[0] ** -0.5)
+    return spec.draw(generator)
 
 
 def density_of(task: Task) -> Learnable:

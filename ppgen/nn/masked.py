@@ -12,7 +12,7 @@ from ppgen.nn.arguments import settle, size, sizes
 from ppgen.nn.mlp import ACTIVATIONS, check_activation, gain
 from ppgen.nn.spec import Spec
 
-BLOCK = 14  # dimensions; from 8 to 28 the time to draw is the same within a tenth
+BLOCK = 28  # dimensions; from 28 to 56 the time to draw is the same within a fifth
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class MaskedMLP:
     r"""Masked layers (Germain et al., 2015): output :math:`\theta_i` depends on :math:`x_j` only where j comes before i.
 
     A hidden unit of degree d sees the first d inputs of the order: it can be computed as soon as those are known. To go
-    dimension by dimension, `enter` sums up what the units of the next `block` dimensions get from all before them, and
-    `step` passes through those few units alone: all steps together cost little more than one pass.
+    block by block, `enter` sums up what the units of the next `block` dimensions get from all before them, and `inside`
+    passes through those few units alone: once through all blocks costs little more than one pass.
 
     Args:
         dim: number of dimensions D.
@@ -115,7 +115,7 @@ class MaskedMLP:
 
     @property
     def block(self) -> int:
-        """How many steps `enter` prepares."""
+        """How many dimensions `enter` prepares."""
         return min(self.dim, BLOCK)
 
     def init_cache(
@@ -128,17 +128,21 @@ class MaskedMLP:
         weights, biases = {}, {}
         for name, weight in self._masked(params).items():
             source, target = self._ends[name]
-            weights[name] = self._sorted(self._sorted(weight, source, 0), target, 1)
+            weights[name] = self._laid_out(self._laid_out(weight, source, 0), target, 1)
             if name != "direct":
                 bias = params[f"{name}.bias"] + extra.get(name, 0.0)
                 if bias.ndim > 1:
                     bias = ops.broadcast_to(bias, (*shape, bias.shape[-1])).reshape(rows, bias.shape[-1])
-                biases[name] = self._sorted(bias, target, -1)
-        known = [ops.zeros((rows, times.size), params["out.bias"]) for times in self._times[:-1]]
-        return {"known": known, "weights": weights, "biases": biases}
+                biases[name] = self._laid_out(bias, target, -1)
+        widths = (self._blocks * self.block * self.inputs, *self.hidden)
+        return {
+            "known": [ops.zeros((rows, width), params["out.bias"]) for width in widths],
+            "weights": weights,
+            "biases": biases,
+        }
 
     def enter(self, params: dict[str, ops.Array], cache: dict[str, Any], i: Any) -> dict[str, Any]:
-        """What the steps i to i + block - 1 need: their units, the weights between those, and what comes from before."""
+        """What `inside` needs for the dimensions i to i + block - 1: weights between their units, and what comes before."""
         number, known = i // self.block, cache["known"]
         start = [ops.entry(window.starts, number) for window in self._windows]
         mine = [ops.as_type_of(ops.entry(window.mine, number), known[0]) for window in self._windows]
@@ -151,44 +155,24 @@ class MaskedMLP:
         for name, bias in cache["biases"].items():
             _, target = self._ends[name]
             before[name] = before[name] + ops.window(bias, start[target], mine[target].shape[0])
-        units = [ops.zeros((k.shape[0], own.shape[0]), k) for k, own in zip(known, mine, strict=False)]
-        return {"units": units, "inner": inner, "before": before, "start": start, "mine": mine}
+        return {"inner": inner, "before": before, "start": start, "mine": mine}
 
-    def step(
-        self, params: dict[str, ops.Array], block: dict[str, Any], x: ops.Array, i: Any
-    ) -> tuple[dict[str, Any], ops.Array]:
-        """The outputs [..., outputs] of the i-th dimension of the order, given the one before it, `x` [..., inputs].
-
-        Units of the block that see more than is known come out wrong, and are computed again at a later step.
-        """
-        inner, before, first = block["inner"], block["before"], block["units"][0]
-        place = ((i - 1) * self.inputs - block["start"][0]) % first.shape[1]  # no input yet: zeros, to an unused place
-        units = [ops.put_window(first, x.reshape(first.shape[0], self.inputs), place)]
-        a = None
-        for layer in range(len(self.hidden)):
-            new = ops.linear(units[-1], inner[f"{layer}"], before[f"{layer}"])
-            a = a + new if self.residual and layer else new
-            units.append(self._activate(a))
-
-        def out(name: str, h: ops.Array) -> ops.Array:
-            weight, rest = (
-                ops.window(a[name], i * self.outputs - block["start"][-1], self.outputs) for a in (inner, before)
-            )
-            return ops.linear(h, weight, rest)
-
-        theta = out("out", units[-1])
+    def inside(self, params: dict[str, ops.Array], block: dict[str, Any], x: ops.Array) -> ops.Array:
+        """The outputs [..., block, outputs] of a block's dimensions, given its own inputs `x` [..., block, inputs]."""
+        units, inner, before = self._units(block, x), block["inner"], block["before"]
+        theta = ops.linear(units[-1], inner["out"], before["out"])
         if "direct" in inner:
-            theta = theta + out("direct", units[0])
-        return {**block, "units": units}, theta.reshape(*x.shape[:-1], self.outputs)
+            theta = theta + ops.linear(units[0], inner["direct"], before["direct"])
+        return theta.reshape(*x.shape[:-1], self.outputs)
 
     def leave(
-        self, params: dict[str, ops.Array], cache: dict[str, Any], block: dict[str, Any], i: Any
+        self, params: dict[str, ops.Array], cache: dict[str, Any], block: dict[str, Any], x: ops.Array
     ) -> dict[str, Any]:
-        """The cache after the last step of the block that began at i: its units are known."""
+        """The cache after a block whose inputs are `x` [..., block, inputs]: its units are known."""
         known = [
             ops.put_window(known, ops.window(known, start, own.shape[0]) + units * own, start)
             for known, units, start, own in zip(
-                cache["known"], block["units"], block["start"], block["mine"], strict=False
+                cache["known"], self._units(block, x), block["start"], block["mine"], strict=False
             )
         ]
         return {**cache, "known": known}
@@ -227,17 +211,44 @@ class MaskedMLP:
             for name, (source, target) in self._ends.items()
         }
 
+    @property
+    def _blocks(self) -> int:
+        """How many blocks there are: the last may go on beyond the last dimension."""
+        return -(-self.dim // self.block)
+
     @cached_property
     def _windows(self) -> list["_Windows"]:
-        """Of each layer, the units that each block of steps computes."""
-        count = -(-self.dim // self.block)
-        return [_Windows.of(np.sort(times) // self.block, count) for times in self._times]
+        """Of each layer, the units that each block computes: its inputs and outputs stand side by side."""
+        blocks = np.repeat(np.arange(self._blocks), self.block)
+        layers = (
+            np.repeat(blocks, self.inputs),
+            *(d // self.block for d in self._degrees),
+            np.repeat(blocks, self.outputs),
+        )
+        return [_Windows.of(layer, self._blocks) for layer in layers]
 
-    def _sorted(self, x: ops.Array, layer: int, axis: int) -> ops.Array:
-        """`x` with the units of a layer along an axis in the order of their steps; hidden units are so already."""
-        if self.order is None or 0 < layer <= len(self.hidden):
+    def _laid_out(self, x: ops.Array, layer: int, axis: int) -> ops.Array:
+        """`x` with the units of a layer along an axis in the order of their steps, and zeros that complete the last block.
+
+        Hidden units are so already.
+        """
+        if 0 < layer <= len(self.hidden):
             return x
-        return ops.take(x, np.argsort(self._times[layer], kind="stable"), axis)
+        if self.order is not None:
+            x = ops.take(x, np.argsort(self._times[layer], kind="stable"), axis)
+        missing = (self._blocks * self.block - self.dim) * x.shape[axis] // self.dim
+        return ops.pad(x, missing, axis) if missing else x
+
+    def _units(self, block: dict[str, Any], x: ops.Array) -> list[ops.Array]:
+        """The units [rows, n] of a block in each layer but the last, given its inputs."""
+        inner, before = block["inner"], block["before"]
+        units = [x.reshape(-1, self.block * self.inputs)]
+        a = None
+        for layer in range(len(self.hidden)):
+            new = ops.linear(units[-1], inner[f"{layer}"], before[f"{layer}"])
+            a = a + new if self.residual and layer else new
+            units.append(self._activate(a))
+        return units
 
     def _masked(self, params: dict[str, ops.Array]) -> dict[str, ops.Array]:
         return {name: ops.masked(params[f"{name}.weight"], mask) for name, mask in self._masks.items()}

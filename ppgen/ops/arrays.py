@@ -40,7 +40,6 @@ arcsinh = _both("arcsinh", jnp.arcsinh, doc="Inverse hyperbolic sine, elementwis
 tanh = _both("tanh", jnp.tanh, doc="Hyperbolic tangent, elementwise.")
 sigmoid = _both("sigmoid", jax.nn.sigmoid, doc="1 / (1 + e^-x), elementwise.")
 relu = _both("relu", jax.nn.relu, doc="max(x, 0), elementwise.")
-isfinite = _both("isfinite", jnp.isfinite, doc="False where x is NaN or infinite.")
 
 
 def softplus(x: Array) -> Array:
@@ -319,6 +318,19 @@ def put_window(x: Array, piece: Array, start: Any, axis: int = -1) -> Array:
         return jax.lax.dynamic_update_slice_in_dim(x, piece, start, axis)
     start = min(int(start), x.shape[axis] - piece.shape[axis])
     return torch.slice_scatter(x, piece, axis, start, start + piece.shape[axis])
+
+
+def pad(x: Array, count: int, axis: int = -1) -> Array:
+    """`x` with `count` zeros behind the last entry of an axis."""
+    shape = list(x.shape)
+    shape[axis] = count
+    return concatenate([x, zeros(shape, x)], axis)
+
+
+def finite(x: Array) -> Array:
+    """`x` with 0 in place of what is NaN or infinite."""
+    torch = torch_of(x)
+    return jnp.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0) if torch is None else torch.nan_to_num(x, 0.0, 0.0, 0.0)
 
 
 def every(x: Array) -> Array:

@@ -10,20 +10,20 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from ppgen.ops.arrays import absolute, amax, every, finfo, isfinite, where
+from ppgen.ops.arrays import absolute, amax, every, finfo, finite
 from ppgen.ops.dispatch import Array, torch_of
 from ppgen.ops.loops import while_loop
 
 
-def settle(update: Callable[[Array], Array], x: Array, turns: int) -> Array:
-    """`x = update(x)` until x [..., n] stays the same up to rounding, at most `turns` times. No gradient flows back.
+def settle(update: Callable[[Array], Array], x: Array, turns: int, exact: bool = False) -> Array:
+    """`x = update(x)` until x [..., n] stays the same, at most `turns` times. No gradient flows back.
 
-    An entry stays the same where it changes little beside the largest in its row, and beside the largest in its column:
-    columns may have other units than their neighbours.
+    Unless that is to be `exact`, an entry stays the same where it changes little beside the largest in its row, and beside
+    the largest in its column: columns may have other units than their neighbours.
     """
     if not math.prod(x.shape):
         return x
-    tolerance = 10 * float(finfo(x).eps)
+    stays = _equal if exact else _nearly_equal
 
     def unsettled(state: tuple) -> Array:
         turn, changed, _ = state
@@ -33,17 +33,22 @@ def settle(update: Callable[[Array], Array], x: Array, turns: int) -> Array:
         number, _, x = state
         x = finite(x)  # what is not yet right may overflow, and must not spread; at the end it stays to be seen
         new = update(x)
-        size, change = absolute(finite(new)), absolute(finite(new) - x)
-        columns = amax(size.reshape(-1, size.shape[-1]), 0)
-        settled = (change <= tolerance * amax(size, -1)[..., None]) & (change <= tolerance * columns)
-        return number + 1, ~every(settled), new
-
-    def finite(x: Array) -> Array:
-        return where(isfinite(x), x, 0.0)
+        return number + 1, ~stays(finite(new), x), new
 
     if torch_of(x) is None:
         return while_loop(unsettled, turn, (jnp.zeros((), int), jnp.ones((), bool), x))[-1]
     return while_loop(unsettled, turn, (0, True, x))[-1]
+
+
+def _equal(x: Array, y: Array) -> Array:
+    return every(x == y)
+
+
+def _nearly_equal(x: Array, y: Array) -> Array:
+    tolerance = 10 * float(finfo(x).eps)
+    size, change = absolute(x), absolute(x - y)
+    columns = amax(size.reshape(-1, size.shape[-1]), 0)
+    return every((change <= tolerance * amax(size, -1)[..., None]) & (change <= tolerance * columns))
 
 
 def triangular_solution(g: Callable[[Array], Array], solve: Callable[[], Array], start: Array, turns: int) -> Array:

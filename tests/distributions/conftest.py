@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import ppgen
+from ppgen import nn, ops
 from ppgen.distributions.registry import DISTRIBUTIONS, IMPLICIT, TRANSFORMS
 from ppgen.nn import masked
 
@@ -224,8 +225,24 @@ def _variables():
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """Masked networks, made anew, prepare two steps at a time, so that a few dimensions are several blocks."""
-    monkeypatch.setattr(masked, "BLOCK", 2)
+    """Masked networks, made anew, have blocks of three, so that a few dimensions are several blocks."""
+    monkeypatch.setattr(masked, "BLOCK", 3)
+
+
+@pytest.fixture
+def planted_in_blocks(monkeypatch):
+    """`planted_in_blocks(bug)`: blocks lose what those before have computed, or stop before they are settled."""
+    settle = ops.settle
+
+    def plant(bug):
+        if bug == "a block forgotten":
+            monkeypatch.setattr(nn.MaskedMLP, "leave", lambda self, params, cache, inner, x: cache)
+        else:
+            monkeypatch.setattr(
+                ops, "settle", lambda update, x, turns, exact=False: settle(update, x, turns - exact, exact)
+            )
+
+    return plant
 
 
 @pytest.fixture(scope="session")

@@ -498,9 +498,9 @@ def test_methods_agree(name, case, backend, small_blocks):
 
 
 @pytest.mark.parametrize("name", ["made_deep", "made_gaussian"])
-def test_a_planted_forgotten_block_is_caught(name, case, backend, small_blocks, monkeypatch):
-    """Steps that lose what the blocks before have computed do not pass."""
-    monkeypatch.setattr(nn.MaskedMLP, "leave", lambda self, params, cache, block, i: cache)
+@pytest.mark.parametrize("bug", ["a block forgotten", "one turn too few"])
+def test_a_planted_bug_of_blocks_is_caught(bug, name, case, backend, small_blocks, planted_in_blocks):
+    planted_in_blocks(bug)
     with pytest.raises(AssertionError):
         test_methods_agree(name, case, backend, small_blocks)
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import ppgen
-from ppgen import nn
 from ppgen.distributions import flows
 from ppgen.distributions.flows import Affine, AutoregressiveTransform, Compose, Inverse
 from ppgen.distributions.registry import TRANSFORMS
@@ -184,9 +183,9 @@ def test_methods_agree(name, transform_case, backend, small_blocks):
             close(value, expected, 2e-4)
 
 
-def test_a_planted_forgotten_block_is_caught(transform_case, backend, small_blocks, monkeypatch):
-    """Steps that lose what the blocks before have computed do not pass."""
-    monkeypatch.setattr(nn.MaskedMLP, "leave", lambda self, params, cache, block, i: cache)
+@pytest.mark.parametrize("bug", ["a block forgotten", "one turn too few"])
+def test_a_planted_bug_of_blocks_is_caught(bug, transform_case, backend, small_blocks, planted_in_blocks):
+    planted_in_blocks(bug)
     with pytest.raises(AssertionError):
         test_methods_agree("autoregressive_affine", transform_case, backend, small_blocks)
 

@@ -59,25 +59,27 @@ def test_outputs_see_earlier_inputs_only(name):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_step_by_step(name, backend):
-    """Steps, in blocks, give what one pass gives; the last block may go on past the end."""
+def test_block_by_block(name, backend):
+    """Blocks give what one pass gives, each output from the earlier inputs of its block; the last may go on past the end."""
     net = nn.MaskedMLP(activation="tanh", **NETS[name])
     rows = (2, 3)
 
     def both(params, x, context):
-        cache, entering, found = net.init_cache(params, rows, context), x[..., 0, :] * 0, {}
+        ordered = ops.take(x, net.permutation, -2)
+        cache, found = net.init_cache(params, rows, context), []
         for first in range(0, net.dim, net.block):
-            block = net.enter(params, cache, first)
-            for i in range(first, first + net.block):
-                block, theta = net.step(params, block, entering, i)
-                if i < net.dim:
-                    dimension = net.permutation[i]
-                    entering, found[dimension] = x[..., dimension, :], theta
-            cache = net.leave(params, cache, block, first)
-        return net.parameters(params, x, context), ops.stack([found[i] for i in range(net.dim)], -2)
+            inner = net.enter(params, cache, first)
+            own = ordered[..., first : first + net.block, :]
+            size = own.shape[-2]
+            own = ops.pad(own, net.block - size, -2)
+            for i in range(size):
+                wrong = [own[..., :i, :], own[..., i:, :] + 9.0]  # from the i-th on, other values than at the end
+                found.append(net.inside(params, inner, ops.concatenate(wrong, -2))[..., i, :])
+            cache = net.leave(params, cache, inner, own)
+        return net.parameters(params, x, context), ops.take(ops.stack(found, -2), net.ranks, -2)
 
     with ppgen.using(backend):
         run = jax.jit(both) if backend == "numpyro" else both
-        together, steps = run(*values(net, rows, backend))
-    assert steps.shape == together.shape == (*rows, net.dim, net.outputs)
-    np.testing.assert_allclose(np.asarray(steps), np.asarray(together), rtol=1e-4, atol=1e-4)
+        together, blocks = run(*values(net, rows, backend))
+    assert blocks.shape == together.shape == (*rows, net.dim, net.outputs)
+    np.testing.assert_allclose(np.asarray(blocks), np.asarray(together), rtol=1e-4, atol=1e-4)

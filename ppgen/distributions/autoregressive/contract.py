@@ -16,10 +16,12 @@ LEAST = {"dim": 1, "length": 1, "context": 0}  # of the sizes that a density of 
 
 
 class Network(Protocol):
-    """Computes the parameters of all conditionals at once, or of one after another.
+    """Computes the parameters of all conditionals at once, and of one after another from what it has computed before.
 
-    One that can prepare several steps together has three more members: `block`, how many; `enter(params, cache, i)`, what
-    `step` takes for a cache in the steps i to i + block - 1; and `leave(params, cache, inner, i)`, the cache after them.
+    One that goes block by block has these members in place of `step`, for the dimensions i to i + block - 1 of the order:
+    `block`, how many there are; `enter(params, cache, i)`, what `inside` needs of the cache; `inside(params, inner, x)`, their
+    conditionals [..., block, outputs] given their own encoded values [..., block, inputs], each from those before it; and
+    `leave(params, cache, inner, x)`, the cache after them. The last block may go on beyond the last dimension.
     """
 
     permutation: np.ndarray  # the dimensions, in the order in which they are generated
@@ -41,7 +43,7 @@ class Autoregressive(Learnable):
     """p(x) = prod_i p(x_i | theta_i(x_<i, context)), theta by a network.
 
     A subclass has the fields or properties `net` and `conditional`, and may have `method`: how it draws, "incremental"
-    (one dimension a step, each from what the steps before it have computed), "jacobi" (all dimensions at once until they
+    (one dimension or block after another, from what has been computed before), "jacobi" (all dimensions at once until they
     agree) or "naive" (a full pass for each dimension). From the same noise the three give the same values, and gradients,
     up to rounding of the parameters: that may turn a bit, or move a level, in rare draws. Draws are integers where the
     support is one of integers, and floats else (bits too); densities take either.

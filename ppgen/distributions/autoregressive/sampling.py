@@ -38,37 +38,46 @@ def generate(method: str, net: Any, params: Any, encode: Map, draw: Map, noise: 
 
 
 def incremental(net: Any, params: Any, encode: Map, draw: Map, noise: ops.Array, context: Any) -> ops.Array:
-    """One dimension a step, from what earlier steps have computed.
+    """One dimension after another, or one block of them after another, from what has been computed before."""
+    noise = ops.take(noise, net.permutation, -2)
+    cache = net.init_cache(params, tuple(noise.shape[:-2]), context)
+    forward = _block_by_block if hasattr(net, "block") else _step_by_step
+    return ops.take(forward(net, params, cache, encode, draw, noise), np.argsort(net.permutation))
 
-    A network with a `block` prepares so many steps at once, and each of them computes the block's hidden units: those of
-    a `MaskedMLP` up to 14 times each, but a block has few of them.
-    """
-    *shape, dim, size = noise.shape
-    noise = ops.moveaxis(ops.take(noise, net.permutation, -2), -2, 0)
 
+def _step_by_step(net: Any, params: Any, cache: Any, encode: Map, draw: Map, noise: ops.Array) -> ops.Array:
     def step(carry: Any, noise: ops.Array) -> Any:
         i, cache, entering = carry
         cache, theta = net.step(params, cache, entering, i)
         x = draw(theta, noise)
         return (i + 1, cache, encode(x)), x
 
-    def steps(carry: Any, noise: ops.Array) -> Any:
-        first, cache, entering = carry
-        inner = net.enter(params, cache, first)
-        (after, inner, entering), x = ops.scan(step, (first, inner, entering), noise)
-        return (after, net.leave(params, cache, inner, first), entering), x
+    start = 0, cache, encode(noise[..., 0, 0]) * 0
+    return ops.moveaxis(ops.scan(step, start, ops.moveaxis(noise, -2, 0))[1], 0, -1)
 
-    start = 0, net.init_cache(params, tuple(shape), context), encode(noise[0, ..., 0]) * 0
-    block = getattr(net, "block", None)
-    if block is None:
-        _, x = ops.scan(step, start, noise)
-    else:
-        blocks = -(-dim // block)
-        missing = blocks * block - dim  # steps that complete the last block
-        noise = ops.concatenate([noise, noise[:missing]], 0).reshape(blocks, block, *shape, size)
-        _, x = ops.scan(steps, start, noise)
-        x = x.reshape(blocks * block, *shape)[:dim]
-    return ops.take(ops.moveaxis(x, 0, -1), np.argsort(net.permutation))
+
+def _block_by_block(net: Any, params: Any, cache: Any, encode: Map, draw: Map, noise: ops.Array) -> ops.Array:
+    """Within a block all dimensions at once until nothing changes, as in `jacobi`: that takes a few turns (Song et al., 2021).
+
+    Each turn computes the hidden units of the block, and of no other.
+    """
+    *shape, dim, size = noise.shape
+    blocks = -(-dim // net.block)
+    missing = blocks * net.block - dim  # dimensions that complete the last block
+    noise = ops.concatenate([noise, noise[..., :missing, :]], -2).reshape(*shape, blocks, net.block, size)
+
+    def solve(carry: Any, noise: ops.Array) -> Any:
+        first, cache = carry
+        inner = net.enter(params, cache, first)
+
+        def again(x: ops.Array) -> ops.Array:
+            return draw(net.inside(params, inner, encode(x)), noise)
+
+        x = ops.settle(again, noise[..., 0] * 0, net.block, exact=True)
+        return (first + net.block, net.leave(params, cache, inner, encode(x))), x
+
+    _, x = ops.scan(solve, (0, cache), ops.moveaxis(noise, -3, 0))
+    return ops.moveaxis(x, 0, -2).reshape(*shape, blocks * net.block)[..., :dim]
 
 
 def jacobi(net: Any, params: Any, encode: Map, draw: Map, noise: ops.Array, context: Any) -> ops.Array:
