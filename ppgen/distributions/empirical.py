@@ -113,5 +113,5 @@ def _inside(x: np.ndarray, support: Support) -> np.ndarray:
     """Where numbers are finite and lie in a support."""
     if support == "boolean" or isinstance(support, int):
         return np.isin(x, np.arange(2 if support == "boolean" else support))
-    low, high = interval(support)
+    low, high = interval(support, "Where values are discrete, it is 'boolean' or a number of classes.")
     return np.isfinite(x) & ((x > low) | ((x == low) & (support != "positive"))) & (x <= high)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ppgen import nn, ops
-from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support
+from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, interval
 from ppgen.errors import NoLikelihoodError
 
 
@@ -59,11 +59,7 @@ class Implicit(Learnable):
             object.__setattr__(self, name, tuple(sizes))
         if not (isinstance(self.noise, int) and self.noise > 0):
             raise ValueError(f"expected noise to be a positive integer; got {self.noise!r}.")
-        if self._interval is None and self.support not in ("real", "positive"):
-            raise ValueError(
-                "expected support to be 'real', 'positive', 'unit_interval' or an interval (low, high) with low < high; "
-                f"got {self.support!r}. Draws of a network are continuous: discrete values would carry no gradient."
-            )
+        interval(self.support, "Draws of a network are continuous: discrete values would carry no gradient.")
         _ = self.net  # checks its arguments
 
     @cached_property
@@ -92,11 +88,5 @@ class Implicit(Learnable):
             return y
         if self.support == "positive":
             return ops.softplus(y)
-        low, high = self._interval
+        low, high = interval(self.support)
         return low + (high - low) * ops.sigmoid(y)
-
-    @property
-    def _interval(self) -> tuple[float, float] | None:
-        """The ends of the support, where it has two."""
-        ends = (0.0, 1.0) if self.support == "unit_interval" else self.support
-        return ends if isinstance(ends, tuple) and len(ends) == 2 and ends[0] < ends[1] else None

@@ -126,16 +126,17 @@ class Learnable:
         return backends.get("pyro" if any(type(a).__module__.startswith("torch") for a in arrays) else "numpyro")
 
 
-def interval(support: Support) -> tuple[float, float]:
-    """The ends of a continuous support."""
+def interval(support: Support, hint: str = "") -> tuple[float, float]:
+    """The ends of a continuous support; `hint` ends the error for another."""
     names = {"real": (-math.inf, math.inf), "positive": (0.0, math.inf), "unit_interval": (0.0, 1.0)}
-    ends = names.get(support) if isinstance(support, str) else support
-    if not (isinstance(ends, tuple) and len(ends) == 2 and ends[0] < ends[1]):
+    if isinstance(support, str) and support in names:
+        return names[support]
+    if not (isinstance(support, tuple) and len(support) == 2 and -math.inf < support[0] < support[1] < math.inf):
         raise ValueError(
-            "expected support to be 'real', 'positive', 'unit_interval', 'boolean', an interval (low, high) with low < high, "
-            f"or a number of classes; got {support!r}. Name the values that a draw may have."
+            "expected support to be 'real', 'positive', 'unit_interval' or a finite interval (low, high) with low < "
+            f"high; got {support!r}. {hint}".rstrip()
         )
-    return ends
+    return support
 
 
 def check_event(learnable: Learnable, x: ops.Array) -> None:

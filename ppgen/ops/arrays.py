@@ -77,6 +77,8 @@ def asarray(x: Any, dtype: str | None = None, like: Array | None = None) -> Arra
     torch = torch_of(x, like)
     if torch is None:
         return jnp.asarray(x, dtype)
+    if dtype is None and like is None and isinstance(x, torch.Tensor):
+        return x  # as_tensor takes a microsecond to see that, and this is called everywhere
     dtype = None if dtype is None else getattr(torch, dtype)
     return torch.as_tensor(x, dtype=dtype, device=getattr(like, "device", None))
 
@@ -222,7 +224,7 @@ def as_float(x: Any, like: Array | None = None) -> Array:
     if torch is None:
         x = jnp.asarray(x)
         return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float if like is None else like.dtype)
-    x = torch.as_tensor(x)
+    x = asarray(x)
     return x if x.is_floating_point() else x.to(torch.get_default_dtype() if like is None else like.dtype)
 
 

@@ -157,9 +157,10 @@ def test_draws_of_a_linear_network_are_gaussian(backend):
         (lambda: Implicit((2,), noise=0), "noise to be a positive integer; got 0"),
         (
             lambda: Implicit((2,), support="boolean"),
-            r"an interval \(low, high\).*got 'boolean'. Draws of a network are",
+            r"a finite interval \(low, high\).*got 'boolean'. Draws of a network are",
         ),
-        (lambda: Implicit((2,), support=3), r"an interval \(low, high\).*got 3\. "),
+        (lambda: Implicit((2,), support=3), r"a finite interval \(low, high\).*got 3\. "),
+        (lambda: Implicit((2,), support=(0.0, float("inf"))), r"a finite interval.*; got \(0\.0, inf\)"),
         (lambda: Implicit((2,), support=(1.0, 0.0)), r"with low < high; got \(1\.0, 0\.0\)"),
         (lambda: Implicit((2,), activation="step"), "expected an activation"),
         (lambda: Implicit((2,)).apply({}, np.ones(3)), r"expected no context.*got a context of shape \(3,\)"),

@@ -306,7 +306,11 @@ def test_a_row_outside_of_all_supports(backend):
         ([[0.5]], 3, r"rows in the support 3; got \[0\.5\] in row 0"),
         ([[2.0], [5.0]], (-1.0, 3.0), r"rows in the support \(-1\.0, 3\.0\); got \[5\.0\] in row 1"),
         ([0.0, np.nan], "real", r"rows in the support 'real'; got nan in row 1"),
-        ([0.0], "complex", "an interval .* or a number of classes; got 'complex'"),
+        (
+            [0.0],
+            "complex",
+            "a finite interval .*; got 'complex'. Where values are discrete, it is 'boolean' or a number of classes",
+        ),
         ([0.0], (1.0, 1.0), r"with low < high.*got \(1\.0, 1\.0\)"),
     ],
 )
