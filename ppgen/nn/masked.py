@@ -12,8 +12,6 @@ from ppgen.nn.arguments import settle, size, sizes
 from ppgen.nn.mlp import ACTIVATIONS, check_activation, gain
 from ppgen.nn.spec import Spec
 
-BLOCK = 28  # dimensions; from 28 to 56 the time to draw is the same within a fifth
-
 
 @dataclass(frozen=True)
 class MaskedMLP:
@@ -115,8 +113,8 @@ class MaskedMLP:
 
     @property
     def block(self) -> int:
-        """How many dimensions `enter` prepares."""
-        return min(self.dim, BLOCK)
+        """How many dimensions `enter` prepares: fewer would be more blocks, more would be more work in each."""
+        return min(self.dim, round(2 * math.sqrt(self.dim)))
 
     def init_cache(
         self, params: dict[str, ops.Array], shape: tuple[int, ...], context: ops.Array | None = None

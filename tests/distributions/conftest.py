@@ -13,7 +13,6 @@ import torch
 import ppgen
 from ppgen import nn, ops
 from ppgen.distributions.registry import DISTRIBUTIONS, IMPLICIT, TRANSFORMS
-from ppgen.nn import masked
 
 PARTICLES, ROWS = 2, 3
 
@@ -226,7 +225,7 @@ def _variables():
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Masked networks, made anew, have blocks of three, so that a few dimensions are several blocks."""
-    monkeypatch.setattr(masked, "BLOCK", 3)
+    monkeypatch.setattr(nn.MaskedMLP, "block", property(lambda self: min(self.dim, 3)))
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import torch
 
 import ppgen
 from ppgen import nn, ops
-from ppgen.nn import masked
 
 ARRAY = {"numpyro": jnp.asarray, "pyro": lambda x: torch.from_numpy(np.array(x))}
 BLOCK = 4
@@ -27,7 +26,7 @@ NETS = {
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(masked, "BLOCK", BLOCK)
+    monkeypatch.setattr(nn.MaskedMLP, "block", property(lambda self: min(self.dim, BLOCK)))
 
 
 def values(net, rows, backend):
