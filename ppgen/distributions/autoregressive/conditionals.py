@@ -281,9 +281,9 @@ def within(x: ops.Array, count: int, log_prob: ops.Array) -> ops.Array:
 
 def bits_within(x: ops.Array, log_prob: ops.Array) -> ops.Array:
     """`log_prob` [...] where rows x [..., D] are zeros and ones, else minus infinity; NaN stays."""
-    x = ops.stop_gradient(x)
     if ops.known_equal(x * x, x):  # where nothing is compiled this spares most of the time
         return log_prob
+    x = ops.stop_gradient(x)
     return _where_zero(ops.sum(ops.square(x * (x - 1)), -1), log_prob)
 
 
