@@ -50,7 +50,7 @@ def masked(weight: Array, mask: np.ndarray) -> Array:
     torch = torch_of(weight)
     if torch is None:
         return jnp.where(mask != 0, weight, 0)  # a mask of bits is the fastest in XLA, one of floats in torch
-    return weight * torch.as_tensor(mask).to(weight.dtype)
+    return weight * torch.as_tensor(mask, dtype=weight.dtype)
 
 
 def inverse(x: Array) -> Array:
