@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -107,7 +108,6 @@ TABLE = {
         ((VECTORS, WEIGHT, BIAS), VECTORS @ WEIGHT + BIAS),
         ((X[0], WEIGHT, BIAS), X[0] @ WEIGHT + BIAS),
     ],
-    "masked": [((X, (Y > 0).astype(np.float32)), np.where(Y > 0, X, 0))],
     "inverse": [((SQUARE,), np.linalg.inv(SQUARE)), ((SQUARE[0],), np.linalg.inv(SQUARE[0]))],
     "stop_gradient": [((X,), X)],
     "as_integer": [((X * 3,), np.trunc(X * 3)), ((X > 0,), X > 0), ((CLASSES,), CLASSES)],
@@ -414,6 +414,22 @@ def test_associative_scan(length, reverse, backend):
 def lower(w):
     """Entries of x = tanh(x w) + b depend on earlier ones only, through the upper triangle of w."""
     return w * ops.as_type_of(np.triu(np.ones((5, 5)), 1), w)
+
+
+def test_mask(backend):
+    """Of each number type, also where the first use was in inference mode, and of a copy from a file."""
+    mask = pickle.loads(pickle.dumps(ops.Mask(Y > 0)))
+    for kind in (np.float32, np.float16):
+        with torch.inference_mode():
+            mask(TENSOR[backend](X.astype(kind)))
+        weight = TENSOR[backend](X.astype(kind))
+        if backend == "pyro":
+            weight.requires_grad_()
+            (gradient,) = torch.autograd.grad(ops.sum(mask(weight) ** 2), weight)
+        else:
+            gradient = jax.grad(lambda w: ops.sum(mask(w) ** 2))(weight)
+        assert mask(weight).dtype == weight.dtype
+        np.testing.assert_array_equal(np.asarray(gradient), np.where(Y > 0, 2 * X.astype(kind), 0))
 
 
 def test_settle(backend):

@@ -202,10 +202,10 @@ class MaskedMLP:
         return {**ends, "direct": (0, -1)} if self.direct and self.hidden else ends
 
     @cached_property
-    def _masks(self) -> dict[str, np.ndarray]:
+    def _masks(self) -> dict[str, ops.Mask]:
         """Which entries of each weight matrix are there, [inputs, outputs]: none leads back in time."""
         return {
-            name: (self._times[source][:, None] <= self._times[target]).astype(np.float32)
+            name: ops.Mask(self._times[source][:, None] <= self._times[target])
             for name, (source, target) in self._ends.items()
         }
 
@@ -249,7 +249,7 @@ class MaskedMLP:
         return units
 
     def _masked(self, params: dict[str, ops.Array]) -> dict[str, ops.Array]:
-        return {name: ops.masked(params[f"{name}.weight"], mask) for name, mask in self._masks.items()}
+        return {name: mask(params[f"{name}.weight"]) for name, mask in self._masks.items()}
 
     def _from_context(self, params: dict[str, ops.Array], context: ops.Array | None) -> tuple[Any, Any]:
         """What the context adds to the first hidden layer and to the outputs."""

@@ -82,15 +82,11 @@ from ppgen.ops.loops import (
     scan,
     while_loop,
 )
-from ppgen.ops.products import (
-    inverse,
-    linear,
-    masked,
-    solve_triangular,
-)
+from ppgen.ops.products import Mask, inverse, linear, solve_triangular
 
 __all__ = [
     "Array",
+    "Mask",
     "absolute",
     "activate",
     "active",
@@ -130,7 +126,6 @@ __all__ = [
     "log_softmax",
     "logmeanexp",
     "logsumexp",
-    "masked",
     "maximum",
     "mean",
     "moveaxis",

@@ -45,12 +45,28 @@ ad.defbilinear(_product, lambda cotangent, _, weight: _product.bind(cotangent, w
 batching.primitive_batchers[_product] = _batched_product
 
 
-def masked(weight: Array, mask: np.ndarray) -> Array:
-    """The entries of a matrix where a fixed mask of zeros and ones has a one, and 0 elsewhere."""
-    torch = torch_of(weight)
-    if torch is None:
-        return jnp.where(mask != 0, weight, 0)  # a mask of bits is the fastest in XLA, one of floats in torch
-    return weight * torch.as_tensor(mask, dtype=weight.dtype)
+class Mask:
+    """A fixed mask of zeros and ones: `mask(weight)` has the entries of a matrix where it has a one, and 0 elsewhere.
+
+    torch gets it once for each number type and device: to convert it takes longer than to apply it.
+    """
+
+    def __init__(self, ones: np.ndarray) -> None:
+        self.ones = np.asarray(ones, bool)
+        self._tensors: dict[Any, Array] = {}
+
+    def __call__(self, weight: Array) -> Array:
+        torch = torch_of(weight)
+        if torch is None:
+            return jnp.where(self.ones, weight, 0)  # a mask of bits is the fastest in XLA, one of floats in torch
+        kind = weight.dtype, weight.device
+        if kind not in self._tensors:
+            with torch.inference_mode(False):  # gradients could not pass a tensor made in that mode
+                self._tensors[kind] = torch.tensor(self.ones, dtype=weight.dtype, device=weight.device)
+        return weight * self._tensors[kind]
+
+    def __reduce__(self) -> tuple:
+        return Mask, (self.ones,)
 
 
 def inverse(x: Array) -> Array:

@@ -345,7 +345,7 @@ def test_a_planted_lost_mask_is_caught(case, configurations, monkeypatch):
     """A dimension that sees itself gives a density that does not sum to one."""
     on = case("made_categorical", "pyro")
     masks = dict(nn.MaskedMLP._masks.__get__(on.entry.net))
-    monkeypatch.setitem(on.entry.net.__dict__, "_masks", {**masks, "out": np.ones_like(masks["out"])})
+    monkeypatch.setitem(on.entry.net.__dict__, "_masks", {**masks, "out": ops.Mask(np.ones_like(masks["out"].ones))})
     assert np.abs(total(on, configurations) - 1).max() > 0.01
 
 
@@ -536,7 +536,7 @@ def test_a_planted_shifted_mask_is_caught(case, monkeypatch):
     on = case("made", "pyro")
     net = on.entry.net
     shifted = np.repeat(net.ranks, net.inputs)[:, None] <= net._degrees[0]
-    monkeypatch.setitem(net.__dict__, "_masks", {**net._masks, "0": shifted})
+    monkeypatch.setitem(net.__dict__, "_masks", {**net._masks, "0": ops.Mask(shifted)})
     assert np.triu(dependence(on)).any()
 
 

@@ -161,6 +161,6 @@ def test_a_planted_mask_is_caught(peer, monkeypatch):
     monkeypatch.setattr(
         nn.MaskedMLP,
         "_masks",
-        property(lambda self: {k: m * (np.arange(m.shape[1]) > 0) for k, m in masks(self).items()}),
+        property(lambda self: {k: ops.Mask(m.ones * (np.arange(m.ones.shape[1]) > 0)) for k, m in masks(self).items()}),
     )
     assert largest_difference(in_ppgen("made", "pyro"), peer("zuko"), "made") > 1e-3
