@@ -59,7 +59,7 @@ class Affine(Bijection):
         return (y - theta[..., 0]) * ops.exp(log_slope), log_slope
 
     def _log_scale(self, theta: ops.Array) -> ops.Array:
-        return bounded(theta[..., 1], self.bound)
+        return bounded(theta, self.bound)[..., 1]  # in this order XLA computes several at a time
 
 
 def calm(specs: dict[str, nn.Spec], bijection: Bijection, most: float = 1.0) -> dict[str, nn.Spec]:
