@@ -1,8 +1,9 @@
 """A perceptron whose i-th outputs see only the inputs before the i-th: the network of MADE, MAF and IAF."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -96,15 +97,12 @@ class MaskedMLP:
         w = self._masked(params)
         x = x.reshape(*x.shape[:-2], self.dim * self.inputs)
         hidden, result = self._from_context(params, context)
-        h = x
-        for i in range(len(self.hidden)):
-            new = ops.linear(h, w[f"{i}"], params[f"{i}.bias"])
-            if i == 0:
-                a = new + hidden if self.context else new
-            else:
-                a = a + new if self.residual else new
-            h = self._activate(a)
-        out = ops.linear(h, w["out"], params["out.bias"])
+
+        def layer(name: str, h: ops.Array) -> ops.Array:
+            a = ops.linear(h, w[name], params[f"{name}.bias"])
+            return a + hidden if self.context and name == "0" else a
+
+        out = layer("out", self._units(x, layer)[-1])
         if self.context:
             out = out + result
         if "direct" in w:
@@ -157,10 +155,10 @@ class MaskedMLP:
 
     def inside(self, params: dict[str, ops.Array], block: dict[str, Any], x: ops.Array) -> ops.Array:
         """The outputs [..., block, outputs] of a block's dimensions, given its own inputs `x` [..., block, inputs]."""
-        units, inner, before = self._units(block, x), block["inner"], block["before"]
-        theta = ops.linear(units[-1], inner["out"], before["out"])
-        if "direct" in inner:
-            theta = theta + ops.linear(units[0], inner["direct"], before["direct"])
+        units = self._block_units(block, x)
+        theta = self._block_layer(block, "out", units[-1])
+        if "direct" in block["inner"]:
+            theta = theta + self._block_layer(block, "direct", units[0])
         return theta.reshape(*x.shape[:-1], self.outputs)
 
     def leave(
@@ -170,7 +168,7 @@ class MaskedMLP:
         known = [
             ops.put_window(known, ops.window(known, start, own.shape[0]) + units * own, start)
             for known, units, start, own in zip(
-                cache["known"], self._units(block, x), block["start"], block["mine"], strict=False
+                cache["known"], self._block_units(block, x), block["start"], block["mine"], strict=False
             )
         ]
         return {**cache, "known": known}
@@ -237,16 +235,22 @@ class MaskedMLP:
         missing = (self._blocks * self.block - self.dim) * x.shape[axis] // self.dim
         return ops.pad(x, missing, axis) if missing else x
 
-    def _units(self, block: dict[str, Any], x: ops.Array) -> list[ops.Array]:
-        """The units [rows, n] of a block in each layer but the last, given its inputs."""
-        inner, before = block["inner"], block["before"]
-        units = [x.reshape(-1, self.block * self.inputs)]
+    def _units(self, x: ops.Array, layer: Callable[[str, ops.Array], ops.Array]) -> list[ops.Array]:
+        """The inputs and the units of all hidden layers, where `layer(name, h)` is what a layer makes of the one before."""
+        units = [x]
         a = None
-        for layer in range(len(self.hidden)):
-            new = ops.linear(units[-1], inner[f"{layer}"], before[f"{layer}"])
-            a = a + new if self.residual and layer else new
+        for i in range(len(self.hidden)):
+            new = layer(f"{i}", units[-1])
+            a = a + new if self.residual and i else new
             units.append(self._activate(a))
         return units
+
+    def _block_units(self, block: dict[str, Any], x: ops.Array) -> list[ops.Array]:
+        """The units [rows, n] of a block in each layer but the last, given its inputs."""
+        return self._units(x.reshape(-1, self.block * self.inputs), partial(self._block_layer, block))
+
+    def _block_layer(self, block: dict[str, Any], name: str, h: ops.Array) -> ops.Array:
+        return ops.linear(h, block["inner"][name], block["before"][name])
 
     def _masked(self, params: dict[str, ops.Array]) -> dict[str, ops.Array]:
         return {name: mask(params[f"{name}.weight"]) for name, mask in self._masks.items()}

@@ -79,11 +79,13 @@ class Autoregressive(Learnable):
 
     def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """The parameters of all conditionals [..., D, outputs] at `x` [..., D], in one pass."""
-        return self._parameters(params, as_float(x, params), context)
+        x = as_float(x, params)
+        check_event(self, x)
+        return self.net.parameters(params, self.conditional.encode(x), context)
 
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         x = as_float(x, params)
-        return self.conditional.row_log_prob(self._parameters(params, x, context), x)
+        return self.conditional.row_log_prob(self.parameters(params, x, context), x)
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
@@ -92,10 +94,6 @@ class Autoregressive(Learnable):
         given = family.noise(noise, (*shape, *self.event_shape))
         x = generate(self.method, self.net, params, family.encode, family.draw, given, context)
         return self._values(x if self.reparameterised else ops.stop_gradient(x))
-
-    def _parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None) -> ops.Array:
-        check_event(self, x)
-        return self.net.parameters(params, self.conditional.encode(x), context)
 
     def _values(self, x: ops.Array) -> ops.Array:
         return ops.as_integer(x) if isinstance(self.support, int) else x
