@@ -1,21 +1,25 @@
 """ppgen: deep generative models as programs, learned by swappable algorithms on NumPyro or Pyro."""
 
 from ppgen import backends, data, distributions, evaluation, models, nn, ops
-from ppgen.evaluation import Evaluation
+from ppgen.evaluation import Evaluation, evaluate
 from ppgen.inference import (
     ELBO,
     GAN,
     IWAE,
     Algorithm,
+    Critic,
     MaximumLikelihood,
     Renyi,
     ReweightedWakeSleep,
     WakeSleep,
 )
-from ppgen.joint import Batch, Draw, Joint
 from ppgen.language import deterministic, dist, factor, module, param, plate, sample, using
-from ppgen.training.checkpoint import load
+from ppgen.problem.batch import Batch
+from ppgen.problem.joint import Joint
+from ppgen.problem.problem import Problem
+from ppgen.problem.trace import Trace
 from ppgen.training.fit import fit
+from ppgen.training.loading import load
 from ppgen.training.optimizers import SGD, Adam
 from ppgen.training.result import Fit
 from ppgen.training.trainer import State, Trainer
@@ -28,14 +32,16 @@ __all__ = [
     "Adam",
     "Algorithm",
     "Batch",
-    "Draw",
+    "Critic",
     "Evaluation",
     "Fit",
     "Joint",
     "MaximumLikelihood",
+    "Problem",
     "Renyi",
     "ReweightedWakeSleep",
     "State",
+    "Trace",
     "Trainer",
     "WakeSleep",
     "backends",
@@ -43,6 +49,7 @@ __all__ = [
     "deterministic",
     "dist",
     "distributions",
+    "evaluate",
     "evaluation",
     "factor",
     "fit",

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ppgen import backends, ops
+from ppgen.backends.recorder import MARK, Recorder, running
 from ppgen.errors import PpgenError, ProgramError
 
 CONSTRAINTS: dict[str, Callable[[np.ndarray], Any]] = {
@@ -48,7 +49,7 @@ def sample(name: str, fn: Any) -> ops.Array:
             "becomes a distribution when it is called: sample('x', module('flow', flow)(context))."
         )
     try:
-        return run.backend.sample(name, fn, {run.backend.MARK: True})
+        return run.backend.sample(name, fn, {MARK: True})
     except Exception as error:
         if not isinstance(error, PpgenError):
             error.add_note(f"(at site {name!r})")
@@ -164,7 +165,7 @@ class _Distributions:
                 f"ppgen.dist.{name} was called outside a running program; expected it inside a model or guide that ppgen.fit "
                 "runs. For a look at one by hand write: with ppgen.using('numpyro'): ..."
             )
-        return active.backend.distribution(name)
+        return active.distribution(name)
 
     def __dir__(self) -> list[str]:
         return [*self.SHARED, *self.learnable]
@@ -188,9 +189,9 @@ def using(backend: str) -> Iterator[None]:
         yield
 
 
-def _running(what: str) -> Any:
-    run = ops.active()
-    if run is None or run is run.backend:  # a backend by itself (`using`) runs no program
+def _running(what: str) -> Recorder:
+    run = running()
+    if run is None:
         raise ProgramError(
             f"ppgen.{what} was called outside a running program; expected it inside a model or guide. "
             "Pass the function that calls it to ppgen.fit or ppgen.Trainer."

@@ -1,54 +1,81 @@
 """What happens at each site while a program runs: the part that both backends share."""
 
 import warnings
-from collections import defaultdict
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ppgen.backends.program import Ask, Initialiser, Parameter, Program, Site
+from ppgen import ops
+from ppgen.backends.protocol import SEEN, Inspected, Request, Term
+from ppgen.backends.sites import Initialiser, Parameter, Site
 from ppgen.backends.support import support_of
-from ppgen.errors import DataError, IllegalPairing, NoLikelihoodError, ProgramError
+from ppgen.errors import DataError, IllegalPairing, ProgramError
 
-_MARK = "_ppgen"  # in a message's `infer`: the site was written with ppgen.sample
+MARK = "_ppgen"  # in a message's `infer`: the site was written with ppgen.sample
+
+_running: ContextVar["Recorder | None"] = ContextVar("ppgen_running", default=None)
 
 
-class Recorder:
+def running() -> "Recorder | None":
+    """The recorder of the program that is running, or None."""
+    return _running.get()
+
+
+class Recorder(ABC):
     """Stands under a running program: gives each site its value, keeps its log density, looks up parameters.
 
     Both backends pass messages as dicts with the same keys (`name`, `fn`, `value`, `is_observed`,
     `cond_indep_stack`, `infer`), so `before` and `after` are written once. A subclass says how to evaluate a
     log density and how plates and particles lie in its arrays.
+
+    Args:
+        program: the program that runs.
+        backend: whose program it is.
+        parameters: unconstrained parameters by name.
+        given: values by site or argument name; `seen:y` beside `y` says in which rows `y` is given.
+        request: what to do at sites without a value.
+        create: makes initial values, in an inspection.
     """
 
     def __init__(
         self,
-        program: Program,
+        program: Inspected,
+        backend: Any,
         parameters: Mapping[str, Any],
         given: Mapping[str, Any],
-        ask: Ask,
+        request: Request,
         *,
         create: Initialiser | None = None,
-        against: Mapping[str, Any] | None = None,
     ) -> None:
-        self.program, self.backend = program, program.backend
-        self.library = self.backend.library
-        self.parameters, self.given, self.ask, self.create = parameters, given, ask, create
-        self.against = against or {}
-        self.values: dict[str, Any] = {}
-        self.deterministic: dict[str, Any] = {}
-        self.distributions: dict[str, Any] = {}
-        self.local: dict[str, list] = defaultdict(list)
-        self.shared: dict[str, list] = defaultdict(list)
+        self.program, self.backend = program, backend
+        self.parameters, self.given, self.request, self.create = parameters, given, request, create
+        self.terms: dict[str, Term] = {}
+        self.row_dims: dict[str, int | None] = {}  # where the rows lie at each site
+        self.returned: Any = None
+        # what an inspection finds
         self.sites: dict[str, Site] = {}
         self.found: dict[str, Parameter] = {}
         self.created: dict[str, Any] = {}
         self.observations: dict[str, Any] = {}
         self.modules: dict[str, Any] = {}
+        self.native = program.native
+        self.idle: frozenset[str] = frozenset()
         self.trouble: Exception | None = None  # why a given value has no log density
-        self.returned: Any = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside, the language's statements come to this recorder."""
+        token = _running.set(self)
+        try:
+            with ops.activate(self.backend):
+                yield
+        finally:
+            _running.reset(token)
 
     # parameters ----------------------------------------------------------------------------------------------
 
@@ -91,7 +118,7 @@ class Recorder:
             return  # new; asked for again without an initial value; or of networks, which `register` compares
         made, first = make(self.create.generator(name)), self.created[name]
         parameter = replace(parameter, shape=self.shape(made))
-        same_start = self.program.native or np.array_equal(self.backend.numpy(made), self.backend.numpy(first))
+        same_start = self.native or np.array_equal(self.backend.numpy(made), self.backend.numpy(first))
         if not (known.agrees(parameter) and same_start):
             raise ProgramError(
                 f"the {self.program.role} uses the parameter name {name!r} with two meanings: expected {known}, as at its "
@@ -122,18 +149,18 @@ class Recorder:
         if self.is_factor(msg):
             return
         natively = msg["is_observed"]  # by `obs=`, which follows from the arguments
-        if natively and not self.ask.fresh:
+        if natively and not self.request.fresh:
             if self.create is not None:
                 self.observations[name] = msg["value"]
-        elif name in self.given and not natively:
+        elif name in self.given and not natively and SEEN + name not in self.given:
             msg["value"], msg["is_observed"] = self.place(msg, self.given[name]), True
-        elif not self.ask.draw and infer.get("is_auxiliary"):
+        elif self.request.draw is None and infer.get("is_auxiliary"):
             raise IllegalPairing(
                 f"the {self.program.role} goes by an auxiliary site {name!r}, which only its own draws have, so the "
                 "density of a dream cannot be computed; expected a guide of the model's latent sites alone. "
                 "Write the guide out, or learn it without a sleep phase."
             )
-        elif not self.ask.draw:
+        elif self.request.draw is None:
             raise DataError(
                 f"the {self.program.role} has a site {name!r} without a value; expected it among {sorted(self.given)}. "
                 f"Pass {name!r} with the data, or sample it in the guide."
@@ -141,67 +168,75 @@ class Recorder:
         else:
             msg["value"], msg["is_observed"] = None, False
             self.prepare(msg)
-            if name in self.ask.emit:
+            if name in self.request.mean:
                 msg["value"] = msg["fn"].mean
 
     def after(self, msg: dict[str, Any]) -> None:
         """After a site has its value: keep the value and its log density."""
         name, fn, infer = msg["name"], msg["fn"], msg["infer"] or {}
         if infer.get("_deterministic"):
-            self.deterministic[name] = msg["value"]
             return
-        drawn = not msg["is_observed"]
         reparameterised = self.reparameterised(fn)
+        self.row_dims[name] = self.row_dim(msg)
         if self.create is not None:
             self.sites[name] = self.describe(msg, reparameterised)
-        if drawn:
-            if not (self.ask.pathwise and reparameterised) and name not in self.ask.emit:
-                msg["value"] = self.backend.stop_gradient(msg["value"])
-                msg["intermediates"] = None  # what the draw knows of its density still carries the draw's gradient
-            self.values[name] = self.extract(msg)
-            if self.ask.distributions:
-                self.distributions[name] = fn
-            if not self.ask.density or name in self.ask.emit:
-                return
-        if not has_density(fn):
-            if self.create is None and not self.ask.by_site:
-                raise NoLikelihoodError(
-                    f"expected a log density of site {name!r} of the {self.program.role}; it is implicit ({fn!r}), so it "
-                    "has draws only. Use an algorithm that needs no densities, such as ppgen.GAN."
-                )
-            return
-        kind = "drawn" if drawn else "given"
-        if not drawn and name in self.against:
-            divergence = self.divergence(self.against[name], fn)
-            if divergence is not None:
-                return self.add("kl", msg, divergence)
-            self.add("kl", msg, self.against[name].log_prob(msg["value"]))
-        log_density = self.scaled_log_density(msg) if self.create is None or drawn else self.try_log_density(msg)
-        if log_density is None:
-            return
-        self.add(kind, msg, log_density)
-        if drawn and not (self.ask.pathwise and reparameterised):
-            self.add("score", msg, log_density)
+        how = self.how(msg, reparameterised)
+        if how == "held":
+            msg["value"] = self.backend.stop_gradient(msg["value"])
+            msg["intermediates"] = None  # what the draw knows of its density still carries the draw's gradient
+        if how != "given" and SEEN + name in self.given:
+            msg["value"], msg["intermediates"] = self.merge(msg), None
+        value = None if how == "given" else self.extract(msg)  # whoever gave it has it
+        self.terms[name] = Term(value, self.log_density(msg, how), fn, how)
+
+    def how(self, msg: dict[str, Any], reparameterised: bool) -> str:
+        """How a site got its value."""
+        if msg["is_observed"]:
+            return "given"
+        if msg["name"] in self.request.mean:
+            return "mean"
+        return "pathwise" if reparameterised and self.request.draw == "pathwise" else "held"
+
+    def merge(self, msg: dict[str, Any]) -> Any:
+        """The value of a site that is observed in some rows: given there, drawn elsewhere."""
+        given, seen = self.place(msg, self.given[msg["name"]]), self.given[SEEN + msg["name"]]
+        row_dim = self.row_dims[msg["name"]]
+        if row_dim is None:
+            raise DataError(
+                f"site {msg['name']!r} of the {self.program.role} is observed in some rows only; expected it in the plate "
+                f"{self.program.rows_plate!r}. Put it there, or leave it out of the data."
+            )
+        shape = [1] * msg["value"].ndim
+        shape[row_dim - len(msg["fn"].event_shape)] = len(seen)
+        return ops.where(seen.reshape(shape), given, msg["value"])
+
+    def log_density(self, msg: dict[str, Any], how: str) -> Any | None:
+        """A site's log density, summed over everything but rows; None where none was asked for or can be had."""
+        if how == "mean" or (how != "given" and not self.request.density):
+            return None
+        if not has_density(msg["fn"]):
+            return None
+        if self.create is not None and how == "given":
+            return self.try_log_density(msg)
+        return self.summed(msg, self.scaled_log_density(msg))
 
     def try_log_density(self, msg: dict[str, Any]) -> Any | None:
         """The log density of a given value while inspecting; one that has none is for preflight to look at."""
         try:
             with warnings.catch_warnings(action="ignore"):
-                return self.scaled_log_density(msg)
+                return self.summed(msg, self.scaled_log_density(msg))
         except Exception as error:
             self.trouble = self.trouble or error
             return None
 
-    def add(self, kind: str, msg: dict[str, Any], log_density: Any) -> None:
-        """Sum a site's log density over everything but rows, and file it."""
-        if self.ask.by_site:
-            kind = msg["name"]
-        frames = {frame.name: frame.dim for frame in msg["cond_indep_stack"]}
-        row_dim = frames.get(self.program.rows_plate)
-        if row_dim is None:
-            self.shared[kind].append(self.total(log_density))
-        else:
-            self.local[kind].append(self.per_row(log_density, row_dim))
+    def summed(self, msg: dict[str, Any], log_density: Any) -> Any:
+        """A log density summed over everything but rows."""
+        row_dim = self.row_dims[msg["name"]]
+        return self.total(log_density) if row_dim is None else self.per_row(log_density, row_dim)
+
+    def row_dim(self, msg: dict[str, Any]) -> int | None:
+        """The dimension of the plate of rows at a site, counted from the right; None outside it."""
+        return {frame.name: frame.dim for frame in msg["cond_indep_stack"]}.get(self.program.rows_plate)
 
     def describe(self, msg: dict[str, Any], reparameterised: bool) -> Site:
         """The site table's line for a site."""
@@ -209,7 +244,7 @@ class Recorder:
         infer = msg["infer"] or {}
         kind = "factor" if self.is_factor(msg) else "auxiliary" if infer.get("is_auxiliary") else "sample"
         if self.is_native(msg):
-            self.program.native = True
+            self.native = True
         if msg["name"] in self.observations:
             self.all_rows_at_once(msg)
         return Site(
@@ -248,7 +283,7 @@ class Recorder:
 
     def is_native(self, msg: dict[str, Any]) -> bool:
         """True for a site that was not written with ppgen.sample."""
-        return not (msg["infer"] or {}).get(_MARK) and not self.is_factor(msg)
+        return not (msg["infer"] or {}).get(MARK) and not self.is_factor(msg)
 
     @staticmethod
     def is_factor(msg: dict[str, Any]) -> bool:
@@ -256,6 +291,26 @@ class Recorder:
         return tuple(msg["fn"].event_shape[-1:]) == (0,)
 
     # what a backend says -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def reparameterised(self, fn: Any) -> bool:
+        """Whether a draw carries a gradient to the distribution's parameters."""
+
+    @abstractmethod
+    def is_scaled(self, msg: dict[str, Any]) -> bool:
+        """Whether the program scales a site's log density."""
+
+    @abstractmethod
+    def scaled_log_density(self, msg: dict[str, Any]) -> Any:
+        """A site's log density over its batch shape, scaled and masked as the program says."""
+
+    @abstractmethod
+    def total(self, log_density: Any) -> Any:
+        """A log density summed over all plates, a number a particle."""
+
+    @abstractmethod
+    def per_row(self, log_density: Any, row_dim: int) -> Any:
+        """A log density summed over all plates but the one of rows."""
 
     def shape(self, raw: Any) -> Any:
         """Shape of a parameter's array."""
@@ -266,11 +321,12 @@ class Recorder:
         return value
 
     def extract(self, msg: dict[str, Any]) -> Any:
-        """The inverse of `place` for a drawn value."""
+        """The inverse of `place`."""
         return msg["value"]
 
     def prepare(self, msg: dict[str, Any]) -> None:
-        """Make the site draw one value per particle."""
+        """Make the site draw one value per particle, where its arrays have a particle axis."""
+        return
 
 
 def has_mean(fn: Any) -> bool:

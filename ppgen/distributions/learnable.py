@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ppgen import backends, nn, ops
-from ppgen.backends.program import Initialiser
+from ppgen.backends.sites import Initialiser
 
 Parameters = Mapping[str, ops.Array]
 """Arrays by path, as `specs` names them."""
@@ -119,9 +119,9 @@ class Learnable:
                 )
 
     def _backend(self, params: Parameters, context: ops.Array | None) -> Any:
-        running = ops.active()
-        if running is not None:
-            return running.backend
+        active = ops.active()
+        if active is not None:
+            return active
         arrays = [*params.values(), *([] if context is None else [context])]
         return backends.get("pyro" if any(type(a).__module__.startswith("torch") for a in arrays) else "numpyro")
 

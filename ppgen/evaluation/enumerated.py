@@ -7,8 +7,9 @@ import numpy as np
 
 from ppgen import ops
 from ppgen.evaluation.weights import ROWS, SCALARS, breadth, device, even, keep
-from ppgen.inference.enumeration import configurations
-from ppgen.joint import Batch
+from ppgen.inference.exact.enumeration import configurations
+from ppgen.problem.batch import Batch
+from ppgen.problem.problem import Problem
 
 
 class Table:
@@ -19,7 +20,7 @@ class Table:
     .. math:: \log p(x) = \log \sum_w p(w) \prod_i \sum_{z_i} p(x_i, z_i | w)
 
     Args:
-        trainer: a trainer after `init` whose latent sites are discrete and few (or there are none).
+        problem: a problem whose latent sites are discrete and few (or there are none).
         parameters: unconstrained parameters by name.
         arrays: prepared data on the host.
         batch_size: rows computed at once, at most.
@@ -32,15 +33,15 @@ class Table:
     """
 
     def __init__(
-        self, trainer: Any, parameters: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
+        self, problem: Problem, parameters: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
         batch_size: int | None = None,
     ) -> None:  # fmt: skip
-        model, backend = trainer.plan.model, trainer.backend
+        model, backend = problem.model, problem.backend
         rows = len(next(iter(arrays.values())))
-        z = self._configurations(trainer, Batch(device(trainer, arrays, slice(0, 1), 1)))
+        z = self._configurations(problem, Batch(device(problem, arrays, slice(0, 1), 1)))
         self.values = {name: backend.numpy(value) for name, value in z.items()}
         self.group = np.zeros(z.particles, int)
-        shared_sites = [site.name for site in model.latent(arrays) if not model.is_local(site)]
+        shared_sites = [site.name for site in model.latent(problem.data) if not model.is_local(site)]
         if shared_sites:
             flat = np.concatenate([self.values[n].reshape(z.particles, -1) for n in shared_sites], 1)
             self.group = np.unique(flat, axis=0, return_inverse=True)[1].ravel()
@@ -48,22 +49,24 @@ class Table:
         def weigh(parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any) -> Any:
             with ops.activate(backend):
                 batch = Batch(batch)
-                return trainer.joints(parameters, key)["model"].terms(batch | self._configurations(trainer, batch))
+                return (
+                    problem.joints(parameters, key)["model"].trace(batch | self._configurations(problem, batch)).parts
+                )
 
-        width = even(rows, batch_size or max(1, min(ROWS, SCALARS // (z.particles * breadth(trainer)))))
-        weigh = keep(trainer, "enumerate", weigh)
+        width = even(rows, batch_size or max(1, min(ROWS, SCALARS // (z.particles * breadth(problem)))))
+        weigh = keep(problem, "enumerate", weigh)
         parts = []
         for start in range(0, rows, width):
             some = slice(start, min(start + width, rows))
-            local, shared = weigh(parameters, device(trainer, arrays, some, width), backend.key(0))
+            local, shared = weigh(parameters, device(problem, arrays, some, width), backend.key(0))
             parts.append(backend.numpy(local)[:, : some.stop - start].astype(np.float64))
         self.local = np.concatenate(parts, 1)
         first = np.unique(self.group, return_index=True)[1]
         self.shared = backend.numpy(shared).astype(np.float64)[first]
 
     @staticmethod
-    def _configurations(trainer: Any, batch: Batch) -> Batch:
-        p = trainer.joints({}, trainer.backend.key(0))["model"]
+    def _configurations(problem: Problem, batch: Batch) -> Batch:
+        p = problem.joints({}, problem.backend.key(0))["model"]
         return configurations(p, batch)
 
     @property

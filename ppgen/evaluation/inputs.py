@@ -6,29 +6,30 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.backends.program import Program, Site
+from ppgen.backends.sites import Site
 from ppgen.errors import DataError, NoLikelihoodError
-from ppgen.inference import MaximumLikelihood
-from ppgen.inference.requirements import atoms, densities, enumerable_latents, weights
-from ppgen.training.arrays import check_names
+from ppgen.inference.requirements import densities, enumerable_latents, weights
+from ppgen.problem.problem import Problem
+from ppgen.problem.program import Program
 
 
-def prepare(trainer: Any, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Arrays on the host, with the names, shapes, types and values that the programs expect.
+def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[str, np.ndarray]]:
+    """The problem of just these entries, and the arrays on the host, with the types and values that the programs expect.
 
     Arguments that have a default in the programs, and were left out in training, may be given too.
 
     Raises:
         DataError: a name is missing, unknown or that of a latent site; a shape or value does not fit its site.
     """
-    plan, host = trainer.plan, trainer.host(arrays, "the data")
-    if latent := [site.name for site in plan.model.latent(plan.rows) if site.name in host]:
+    host = problem.host(arrays, "the data")
+    if latent := [name for name in problem.model.sites if name in host and name not in problem.entries]:
         raise DataError(
-            f"the data have values of {latent}, which are latent; expected {sorted(plan.rows)} only. Leave them out."
+            f"the data have values of {latent}, which are latent; expected {sorted(problem.entries)} only. Leave them out."
         )
-    defaults = {name for program in plan.programs.values() for name in program.arguments} - {"rows", *plan.rows}
-    check_names(host.keys() - defaults, plan.rows, "the data")
-    return host
+    try:
+        return problem.observing(host), host
+    except DataError as error:
+        raise DataError(f"the data: {error}") from None
 
 
 def dimensions(program: Program, given: Mapping[str, Any], *, continuous_only: bool = False) -> int:
@@ -38,7 +39,7 @@ def dimensions(program: Program, given: Mapping[str, Any], *, continuous_only: b
         if continuous_only and (site.support.discrete or _one_hot(site)):
             continue
         classes = math.prod(site.event_shape[-1:]) if _one_hot(site) else 1
-        count += atoms(site, program.rows_plate) // classes
+        count += program.atoms(site) // classes
     return count
 
 
@@ -46,17 +47,16 @@ def _one_hot(site: Site) -> bool:
     return site.support.name.startswith("OneHot")
 
 
-def is_enumerated(trainer: Any) -> bool:
+def is_enumerated(problem: Problem) -> bool:
     """True when latent sites are summed out: they are discrete and few, and no guide is there to be judged."""
-    guided = "guide" in trainer.plan.programs and not isinstance(trainer.algorithm, MaximumLikelihood)
-    return not guided and enumerable_latents(trainer.plan.pairing) is None
+    return problem.guide is None and enumerable_latents(problem) is None
 
 
-def needs_guide(trainer: Any) -> None:
+def needs_guide(problem: Problem) -> None:
     """Raise where latent sites remain and no guide knows them."""
-    if "guide" in trainer.plan.programs:
+    if problem.guide is not None:
         return
-    latent = [site.name for site in trainer.plan.model.latent(trainer.plan.pairing.data)]
+    latent = [site.name for site in problem.model.latent(problem.data)]
     raise NoLikelihoodError(
         f"no likelihood can be computed: the latent sites {latent} cannot be summed out, and there is no guide "
         "q(z | x) to weigh draws by. Fit one afterwards with the model held fixed and evaluate that fit: "
@@ -65,24 +65,24 @@ def needs_guide(trainer: Any) -> None:
     )
 
 
-def needs_densities(trainer: Any) -> None:
+def needs_densities(problem: Problem) -> None:
     """Raise where a site is implicit, which can only be drawn from, or has an estimate in place of its log density."""
-    if reason := weights(trainer.plan.pairing):
+    if reason := weights(problem):
         raise NoLikelihoodError(
             f"the likelihood cannot be computed: {reason}. Judge what was learned by a program that has the density itself, "
             "with the parameters of this fit."
         )
-    if reason := densities(trainer.plan.pairing):
+    if reason := densities(problem):
         raise NoLikelihoodError(
             f"the likelihood cannot be computed: {reason}. Judge the fit by its draws, fit.sample(rows=...)."
         )
 
 
-def rows_apart(trainer: Any) -> None:
+def rows_apart(problem: Problem) -> None:
     """Raise where the guide draws local sites of all rows at once, so that no row has a weight of its own."""
-    model, guide = trainer.plan.model, trainer.plan.programs["guide"]
-    together = [s.name for s in guide.latent() if not guide.is_local(s) and s.name not in model.sites]
-    if together and any(model.is_local(site) for site in model.latent(trainer.plan.pairing.data)):
+    model, guide = problem.model, problem.guide
+    together = [s.name for s in guide.latent(problem.data) if not guide.is_local(s) and s.name not in model.sites]
+    if together and any(model.is_local(site) for site in model.latent(problem.data)):
         raise NoLikelihoodError(
             f"the guide draws the latent sites of all rows together, in {together}, so rows have no likelihoods of "
             "their own; expected a guide whose local sites are independent given the global ones. Use a guide that is "
@@ -90,9 +90,9 @@ def rows_apart(trainer: Any) -> None:
         )
 
 
-def caveat(trainer: Any) -> str:
+def caveat(problem: Problem) -> str:
     """What keeps the model from being a normalised density, in words; empty for most."""
-    sites = trainer.plan.model.sites.values()
+    sites = problem.model.sites.values()
     factors = [site.name for site in sites if site.kind == "factor"]
     scaled = [site.name for site in sites if site.scaled]
     said = []

@@ -12,13 +12,14 @@ from ppgen.evaluation.psis import khat as psis_khat
 from ppgen.evaluation.result import Evaluation
 from ppgen.evaluation.weights import ROWS, Chunks, Running
 from ppgen.inference.algorithm import positive
+from ppgen.problem.problem import Problem
 
 KHAT_ROWS = 500  # rows whose weights are kept for k-hat
 KHAT_WEIGHTS = 20_000_000  # weights kept, at most
 
 
-def evaluate(
-    trainer: Any,
+def likelihood(
+    problem: Problem,
     parameters: Mapping[str, Any],
     arrays: Mapping[str, Any],
     *,
@@ -44,7 +45,7 @@ def evaluate(
     `quantization=256` for 8-bit images. `nats` stay those of the density.
 
     Args:
-        trainer: a `ppgen.Trainer` after `init`.
+        problem: the programs, see `ppgen.Problem`.
         parameters: unconstrained parameters by name, as in its state.
         arrays: data by name.
         particles: importance samples K per row, where they are needed.
@@ -64,25 +65,24 @@ def evaluate(
         ...     loc = param("loc", 0.0)
         ...     with plate("data", rows):
         ...         sample("x", dist.Normal(loc, 1.0))
-        >>> trainer = ppgen.Trainer(model, algorithm=ppgen.MaximumLikelihood())
         >>> data = {"x": np.array([-1.0, 1.0], np.float32)}
-        >>> state = trainer.init(data)
-        >>> evaluate(trainer, state.parameters, data)
+        >>> problem = ppgen.Problem(model, data=data)
+        >>> likelihood(problem, problem.start, data)
         -1.4189 ± 0.0000 nats per row (2 rows), 2.0471 bits per dimension
         exact: all sites observed
     """
     positive("particles", particles, "evaluate")
     if batch_size is not None:
         positive("batch_size", batch_size, "evaluate")
-    arrays = prepare(trainer, arrays)
-    needs_densities(trainer)
-    about = _about(trainer, arrays, quantization)
-    if not trainer.plan.model.latent(arrays) or is_enumerated(trainer):
-        return _exact(trainer, parameters, arrays, batch_size, about)
-    needs_guide(trainer)
-    rows_apart(trainer)
+    problem, arrays = prepare(problem, arrays)
+    needs_densities(problem)
+    about = _about(problem, arrays, quantization)
+    if not problem.model.latent(problem.data) or is_enumerated(problem):
+        return _exact(problem, parameters, arrays, batch_size, about)
+    needs_guide(problem)
+    rows_apart(problem)
 
-    chunks = Chunks(trainer, parameters, arrays, particles, batch_size or ROWS, seed)
+    chunks = Chunks(problem, parameters, arrays, particles, batch_size or ROWS, seed)
     chosen = _rows_for_khat(chunks.rows, particles, seed) if khat else np.zeros(0, int)
     per_row, ess, tails = np.empty(chunks.rows), np.empty(chunks.rows), []
     for chunk in range(len(chunks)):
@@ -97,10 +97,10 @@ def evaluate(
     if khat and len(chosen) < chunks.rows:
         about["note"] = _join(about["note"], f"k-hat of {len(chosen)} rows chosen at random")
     kind, estimator = "lower bound", "importance sampling from the guide"
-    model = trainer.plan.model
-    if model.has_global(arrays):
+    model = problem.model
+    if model.has_global(problem.data):
         kind, estimator = "estimate", "posterior predictive under the guide"
-        if any(model.is_local(site) for site in model.latent(arrays)):
+        if any(model.is_local(site) for site in model.latent(problem.data)):
             estimator += ", importance sampling of local sites"
     return Evaluation.of_rows(
         per_row, kind=kind, estimator=estimator, particles=particles,
@@ -109,7 +109,7 @@ def evaluate(
 
 
 def evidence(
-    trainer: Any,
+    problem: Problem,
     parameters: Mapping[str, Any],
     arrays: Mapping[str, Any],
     *,
@@ -122,39 +122,39 @@ def evidence(
     .. math:: \log \frac1K \sum_k \frac{p(w_k) \prod_i p(x_i, z_{ik} | w_k)}{q(w_k) \prod_i q(z_{ik} | x_i, w_k)}
 
     In expectation a lower bound. It judges the fit on the data it was made of, where the guide stands for the
-    posterior of just these rows; `evaluate` judges predictions. Each chunk of particles sees all rows at once.
+    posterior of just these rows; `likelihood` judges predictions. Each chunk of particles sees all rows at once.
 
     Args:
-        trainer: a `ppgen.Trainer` after `init`.
+        problem: the programs, see `ppgen.Problem`.
         parameters: unconstrained parameters by name.
         arrays: the data by name.
         particles: importance samples K of everything latent.
         seed: seed of the importance samples.
-        quantization: levels of dequantised data, see `evaluate`.
+        quantization: levels of dequantised data, see `likelihood`.
 
     Returns:
         An evaluation without `per_row` and `stderr`; its `total` is the log-probability of the data. Without global
-        sites it is the sum of what `evaluate` finds for each row.
+        sites it is the sum of what `likelihood` finds for each row.
 
     Raises:
         DataError: data that do not belong to the programs.
         NoLikelihoodError: latent sites that can neither be summed out nor weighed by a guide; an implicit site.
     """
     positive("particles", particles, "evidence")
-    arrays = prepare(trainer, arrays)
-    needs_densities(trainer)
-    about = _about(trainer, arrays, quantization)
-    if not trainer.plan.model.latent(arrays) or is_enumerated(trainer):
-        found = _exact(trainer, parameters, arrays, None, about)
+    problem, arrays = prepare(problem, arrays)
+    needs_densities(problem)
+    about = _about(problem, arrays, quantization)
+    if not problem.model.latent(problem.data) or is_enumerated(problem):
+        found = _exact(problem, parameters, arrays, None, about)
         return replace(found, per_row=None, stderr=float("nan"))
-    needs_guide(trainer)
-    if not trainer.plan.programs["guide"].has_global():
-        found = evaluate(
-            trainer, parameters, arrays, particles=particles, seed=seed, quantization=quantization, khat=False
+    needs_guide(problem)
+    if not problem.guide.has_global(problem.data):
+        found = likelihood(
+            problem, parameters, arrays, particles=particles, seed=seed, quantization=quantization, khat=False
         )
         return replace(found, per_row=None, stderr=float("nan"))
 
-    chunks = Chunks(trainer, parameters, arrays, particles, None, seed)
+    chunks = Chunks(problem, parameters, arrays, particles, None, seed)
     log_weights = np.concatenate([local.sum(1) + shared for local, shared, _ in chunks.draws(0)])
     running = Running()
     running.add(log_weights)
@@ -165,22 +165,26 @@ def evidence(
 
 
 def _exact(
-    trainer: Any, parameters: Mapping[str, Any], arrays: Mapping[str, np.ndarray], batch_size: int | None, about: dict
+    problem: Problem,
+    parameters: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    batch_size: int | None,
+    about: dict,
 ) -> Evaluation:
     """No latent sites, or few and discrete ones."""
-    table = Table(trainer, parameters, arrays, batch_size)
-    model = trainer.plan.model
-    estimator = "enumeration of the latent sites" if model.latent(arrays) else "all sites observed"
-    if not model.has_global(arrays):
+    table = Table(problem, parameters, arrays, batch_size)
+    model = problem.model
+    estimator = "enumeration of the latent sites" if model.latent(problem.data) else "all sites observed"
+    if not model.has_global(problem.data):
         return Evaluation.of_rows(table.given_global[0], kind="exact", estimator=estimator, **about)
     total = np.logaddexp.reduce(table.shared + table.given_global.sum(1))
     about["note"] = _join(about["note"], "global sites are summed out under their prior, for all rows together")
     return Evaluation.of_total(total, rows=table.local.shape[1], kind="exact", estimator=estimator, **about)
 
 
-def _about(trainer: Any, arrays: Mapping[str, np.ndarray], quantization: int | None) -> dict[str, Any]:
+def _about(problem: Problem, arrays: Mapping[str, np.ndarray], quantization: int | None) -> dict[str, Any]:
     """What every evaluation of these data says: dimensions, the bits of quantisation, a caveat."""
-    model = trainer.plan.model
+    model = problem.model
     extra = 0.0
     if quantization is not None:
         positive("quantization", quantization, "evaluate")
@@ -191,7 +195,7 @@ def _about(trainer: Any, arrays: Mapping[str, np.ndarray], quantization: int | N
                 "site is discrete, so bits per dimension are exact without it. Leave it out."
             )
         extra = continuous * float(np.log2(quantization))
-    return {"dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": caveat(trainer)}
+    return {"dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": caveat(problem)}
 
 
 def _rows_for_khat(rows: int, particles: int, seed: int) -> np.ndarray:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ppgen.backends.program import Program, Site
+from ppgen.backends.sites import Site
 from ppgen.errors import NoLikelihoodError
 from ppgen.evaluation.enumerated import Table
 from ppgen.evaluation.inputs import is_enumerated, needs_densities, needs_guide, prepare
 from ppgen.evaluation.weights import Chunks
 from ppgen.inference.algorithm import positive
+from ppgen.problem.problem import Problem
+from ppgen.problem.program import Program
 
 if TYPE_CHECKING:  # 0.2 seconds that an import of ppgen can do without
     import xarray as xr
@@ -20,12 +22,13 @@ _Variable = tuple[tuple[str, ...], np.ndarray]  # names of dimensions, values
 
 
 def posterior(
-    trainer: Any,
+    problem: Problem,
     parameters: Mapping[str, Any],
     arrays: Mapping[str, Any],
     draws: int = 500,
     seed: int = 0,
     chains: int = 1,
+    about: Mapping[str, Any] | None = None,
 ) -> "xr.DataTree":
     """Draws of the latent sites given data: from the guide, or exactly where the latent sites can be summed out.
 
@@ -38,12 +41,13 @@ def posterior(
     - `observed_data`: the observed sites; `constant_data`: other arrays, such as covariates.
 
     Args:
-        trainer: a `ppgen.Trainer` after `init`.
+        problem: the programs, see `ppgen.Problem`.
         parameters: unconstrained parameters by name, as in its state.
         arrays: data by name.
         draws: draws per chain; they are independent.
         seed: seed of the draws.
         chains: number of chains, which ArviZ compares.
+        about: what to note in the attributes of the tree.
 
     Raises:
         DataError: data that do not belong to the programs.
@@ -56,28 +60,28 @@ def posterior(
         ...     with plate("data", rows):
         ...         z = sample("z", dist.Bernoulli(0.5))
         ...         sample("x", dist.Normal(ppgen.param("loc", 3.0) * z, 1.0))
-        >>> trainer = ppgen.Trainer(model, algorithm=ppgen.MaximumLikelihood())
         >>> data = {"x": np.array([0.0, 3.0], np.float32)}
-        >>> tree = posterior(trainer, trainer.init(data).parameters, data, draws=1000)
+        >>> problem = ppgen.Problem(model, data=data)
+        >>> tree = posterior(problem, problem.start, data, draws=1000)
         >>> tree["posterior"]["z"].sizes
         Frozen({'chain': 1, 'draw': 1000, 'data': 2})
     """
     positive("draws", draws, "posterior")
     positive("chains", chains, "posterior")
-    arrays = prepare(trainer, arrays)
-    model: Program = trainer.plan.model
-    latent = model.latent(arrays)
+    problem, arrays = prepare(problem, arrays)
+    model: Program = problem.model
+    latent = model.latent(problem.data)
     if not latent:
         raise NoLikelihoodError(
             f"the model has no latent sites given {sorted(arrays)}, so there is no posterior. fit.sample draws from "
             "the model, and fit.params holds its parameters."
         )
-    needs_densities(trainer)
-    if is_enumerated(trainer):
-        values, log_weight = _exact(trainer, parameters, arrays, chains * draws, seed)
+    needs_densities(problem)
+    if is_enumerated(problem):
+        values, log_weight = _exact(problem, parameters, arrays, chains * draws, seed)
     else:
-        needs_guide(trainer)
-        values, log_weight = _guided(trainer, parameters, arrays, chains * draws, seed)
+        needs_guide(problem)
+        values, log_weight = _guided(problem, parameters, arrays, chains * draws, seed)
 
     names = _Names(model, {*model.sites, *arrays})
     weight = ("chain", "draw", names.rows) if log_weight.ndim == 2 else ("chain", "draw")
@@ -96,37 +100,37 @@ def posterior(
             group = "observed_data" if entry in observes else "constant_data"
             groups[group][name] = (names.rows, *names.events(name, array.ndim - 1)), array
     attrs = {
-        "inference_library": "ppgen", "inference_library_version": _version(), "algorithm": repr(trainer.algorithm),
-        "backend": trainer.backend.name, "seed": seed,
+        "inference_library": "ppgen", "inference_library_version": _version(), **(about or {}),
+        "backend": problem.backend.name, "seed": seed,
     }  # fmt: skip
     return _tree({group: variables for group, variables in groups.items() if variables}, attrs)
 
 
 def _guided(
-    trainer: Any, parameters: Any, arrays: Any, draws: int, seed: int
+    problem: Problem, parameters: Any, arrays: Any, draws: int, seed: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Draws from the guide and their log weights: sites with rows first, [draws, rows] or [draws]."""
-    guide, latent = trainer.plan.programs["guide"], trainer.plan.model.latent(arrays)
+    guide, latent = problem.guide, problem.model.latent(problem.data)
     parts: list[dict[str, np.ndarray]] = []
     weights: list[np.ndarray] = []
-    for local, shared, drawn in Chunks(trainer, parameters, arrays, draws, None, seed).draws(0, values=True):
+    for local, shared, drawn in Chunks(problem, parameters, arrays, draws, None, seed).draws(0, values=True):
         parts.append({s.name: _rows_first(drawn[s.name], guide, guide.sites[s.name], 1) for s in latent})
-        weights.append(local.sum(1) + shared if guide.has_global() else local)
+        weights.append(local.sum(1) + shared if guide.has_global(problem.data) else local)
     return {s.name: np.concatenate([part[s.name] for part in parts]) for s in latent}, np.concatenate(weights)
 
 
 def _exact(
-    trainer: Any, parameters: Any, arrays: Any, draws: int, seed: int
+    problem: Problem, parameters: Any, arrays: Any, draws: int, seed: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Draws from the enumerated posterior, whose weights are all p(x)."""
-    model = trainer.plan.model
-    table = Table(trainer, parameters, arrays)
+    model = problem.model
+    table = Table(problem, parameters, arrays)
     shared, local = table.draw(draws, np.random.default_rng(seed))
     values = {}
-    for site in model.latent(arrays):
+    for site in model.latent(problem.data):
         value = _rows_first(table.values[site.name], model, site, 1)
         values[site.name] = value[:, 0][local] if model.is_local(site) else value[shared]
-    if model.has_global(arrays):
+    if model.has_global(problem.data):
         total = np.logaddexp.reduce(table.shared + table.given_global.sum(1))
         return values, np.full(draws, total)
     return values, np.tile(table.given_global, (draws, 1))

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ppgen import ops
-from ppgen.inference.requirements import atoms
-from ppgen.joint import Batch
+from ppgen.problem.batch import Batch
+from ppgen.problem.problem import Problem
 
 SCALARS = 1 << 24  # how many numbers one layer of a program may hold at once
 ROWS = 1024  # rows a chunk
@@ -21,7 +21,7 @@ class Chunks:
     last row, and surplus rows and particles are dropped on the host.
 
     Args:
-        trainer: a trainer after `init`.
+        problem: the programs.
         parameters: unconstrained parameters by name.
         arrays: prepared data on the host.
         particles: number of draws K.
@@ -30,14 +30,14 @@ class Chunks:
     """
 
     def __init__(
-        self, trainer: Any, parameters: Mapping[str, Any], arrays: Mapping[str, np.ndarray], particles: int,
+        self, problem: Problem, parameters: Mapping[str, Any], arrays: Mapping[str, np.ndarray], particles: int,
         rows: int | None, seed: int,
     ) -> None:  # fmt: skip
-        self.trainer, self.parameters, self.arrays = trainer, parameters, arrays
+        self.problem, self.parameters, self.arrays = problem, parameters, arrays
         self.particles, self.rows = particles, len(next(iter(arrays.values())))
         self.width = even(self.rows, self.rows if rows is None else rows)
-        self.depth = even(particles, max(1, SCALARS // (self.width * breadth(trainer))))
-        self.key = trainer.backend.key(seed)
+        self.depth = even(particles, max(1, SCALARS // (self.width * breadth(problem))))
+        self.key = problem.backend.key(seed)
 
     def __len__(self) -> int:
         """Number of chunks of rows."""
@@ -60,9 +60,9 @@ class Chunks:
             log p - log q of the local sites [particles, rows] and of the global ones [particles], in float64, and
             the drawn values by site.
         """
-        backend, rows = self.trainer.backend, self.slice(chunk)
-        weigh = compiled(self.trainer, self.depth, values)
-        batch = device(self.trainer, self.arrays, rows, self.width)
+        backend, rows = self.problem.backend, self.slice(chunk)
+        weigh = compiled(self.problem, self.depth, values)
+        batch = device(self.problem, self.arrays, rows, self.width)
         key = backend.fold_in(self.key, chunk)
         for turn, start in enumerate(range(0, self.particles, self.depth)):
             kept = min(self.depth, self.particles - start)
@@ -98,38 +98,38 @@ class Running:
             return np.where(np.isneginf(self.first), 0.0, np.exp(2 * self.first - self.second))
 
 
-def compiled(trainer: Any, particles: int, values: bool) -> Callable[..., Any]:
-    """The function that draws and weighs, compiled; kept with the trainer's plan, so that a later call is fast."""
+def compiled(problem: Problem, particles: int, values: bool) -> Callable[..., Any]:
+    """The function that draws and weighs, compiled; kept with the problem, so that a later call is fast."""
 
     def weigh(parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any) -> Any:
-        with ops.activate(trainer.backend):
-            joints, batch = trainer.joints(parameters, key), Batch(batch)
+        with ops.activate(problem.backend):
+            joints, batch = problem.joints(parameters, key), Batch(batch)
             p, q = joints["model"], joints["guide"]
             z = q.draw(batch, particles)
-            local, shared = (a - b for a, b in zip(p.terms(batch | z.values), z.terms, strict=True))
+            local, shared = (a - b for a, b in zip(p.trace(batch | z.values).parts, z.latent.parts, strict=True))
             return local, shared, dict(z.values) if values else {}
 
-    return keep(trainer, ("weigh", particles, values), weigh)
+    return keep(problem, ("weigh", particles, values), weigh)
 
 
-def keep(trainer: Any, name: Any, fn: Callable[..., Any]) -> Callable[..., Any]:
+def keep(problem: Problem, name: Any, fn: Callable[..., Any]) -> Callable[..., Any]:
     """`fn` compiled without gradients, or what an earlier call under this name compiled."""
-    store = vars(trainer.plan).setdefault("_compiled", {})
-    if name not in store:
-        store[name] = trainer.backend.without_gradients(fn)
-    return store[name]
+    name = (name, problem.data)
+    if name not in problem.compiled:
+        problem.compiled[name] = problem.backend.without_gradients(fn)
+    return problem.compiled[name]
 
 
-def device(trainer: Any, arrays: Mapping[str, np.ndarray], rows: slice, width: int) -> dict[str, Any]:
+def device(problem: Problem, arrays: Mapping[str, np.ndarray], rows: slice, width: int) -> dict[str, Any]:
     """Rows of host arrays as the backend's arrays, filled up to `width` rows with the last one."""
     index = np.minimum(np.arange(rows.start, rows.start + width), rows.stop - 1)
-    return {name: trainer.backend.array(array[index]) for name, array in arrays.items()}
+    return {name: problem.backend.array(array[index]) for name, array in arrays.items()}
 
 
-def breadth(trainer: Any) -> int:
+def breadth(problem: Problem) -> int:
     """Scalar variables one row of the model has; a guess, from below, of how wide its layers are."""
-    model = trainer.plan.model
-    return max(512, sum(atoms(site, model.rows_plate) for site in model.sites.values()))
+    model = problem.model
+    return max(512, sum(model.atoms(site) for site in model.sites.values()))
 
 
 def even(total: int, most: int) -> int:

@@ -1,18 +1,20 @@
-"""Algorithms: each a game between programs, in a file named after it."""
+"""Algorithms, by family: each in a file named after it."""
 
+from ppgen.inference.adversarial.gan import GAN
 from ppgen.inference.algorithm import Algorithm
-from ppgen.inference.elbo import ELBO
-from ppgen.inference.gan import GAN
-from ppgen.inference.iwae import IWAE
-from ppgen.inference.maximum_likelihood import MaximumLikelihood
-from ppgen.inference.renyi import Renyi
-from ppgen.inference.reweighted_wake_sleep import ReweightedWakeSleep
-from ppgen.inference.wake_sleep import WakeSleep
+from ppgen.inference.critic import Critic
+from ppgen.inference.exact.maximum_likelihood import MaximumLikelihood
+from ppgen.inference.sleep.reweighted_wake_sleep import ReweightedWakeSleep
+from ppgen.inference.sleep.wake_sleep import WakeSleep
+from ppgen.inference.variational.elbo import ELBO
+from ppgen.inference.variational.iwae import IWAE
+from ppgen.inference.variational.renyi import Renyi
 
 ALGORITHMS: tuple[Algorithm, ...] = (
     ELBO(),
     ELBO(particles=2, gradient="stl"),
     ELBO(particles=2, gradient="score"),
+    ELBO(gradient="score", baseline="average"),
     ELBO(analytic_kl=True),
     IWAE(),
     IWAE(gradient="stl"),
@@ -34,6 +36,7 @@ __all__ = [
     "GAN",
     "IWAE",
     "Algorithm",
+    "Critic",
     "MaximumLikelihood",
     "Renyi",
     "ReweightedWakeSleep",

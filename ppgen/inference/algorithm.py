@@ -1,96 +1,138 @@
 """What an algorithm is: roles, each with a scalar loss, and what the algorithm needs of the programs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ppgen import ops
-from ppgen.backends.program import Program
-from ppgen.errors import IllegalPairing
-from ppgen.joint import Batch
+from ppgen.errors import IllegalPairing, ProgramError
+from ppgen.problem.batch import Batch
+from ppgen.problem.joint import Joint
+from ppgen.problem.problem import Problem
+
+Requirement = Callable[[Problem], str | None]
+"""Gives the reason why a problem is illegal, naming the site, or None."""
+
+Losses = Mapping[str, ops.Array]
+"""A scalar loss per role, in nats per row."""
 
 
 @dataclass(frozen=True)
-class Pairing:
-    """The programs and data an algorithm is asked to work on: what a requirement looks at.
+class Turn:
+    """What a game knows beside the programs and the batch.
 
     Attributes:
-        model: the inspected model.
-        guide: the inspected guide, if there is one.
-        data: names of the entries of a batch.
-        full_batch: whether each step sees all the data.
+        step: the number of the training step, from 0.
+        critics: the joints of the roles that the algorithm brings itself, by role.
+        carry: what the algorithm's last `play` left, or `start` at the first step.
     """
 
-    model: Program
-    guide: Program | None
-    data: frozenset[str] = frozenset()
-    full_batch: bool = False
+    step: Any = 0
+    critics: Mapping[str, Joint] = field(default_factory=dict)
+    carry: Any = None
 
 
-Requirement = Callable[[Pairing], str | None]
-"""Gives the reason why a pairing is illegal, naming the site, or None."""
+@dataclass(frozen=True)
+class Played:
+    """What a turn of a game gives.
+
+    Attributes:
+        losses: a scalar per role, in nats per row.
+        carry: what the next turn gets as `turn.carry`: arrays of the same shapes each time.
+        report: scalars for the history beside the losses, those named in `Algorithm.reports`.
+    """
+
+    losses: Losses
+    carry: Any = None
+    report: Mapping[str, ops.Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """A game between roles.
+    """What learns: a frozen dataclass of its settings.
 
-    A subclass is a frozen dataclass of its settings with one method, `losses`. The trainer differentiates the loss of
-    a role with respect to that role's own parameters only; roles that return the same object share a backward pass.
+    Most algorithms are games: they write `losses`, and are trained step by step. Those that are no game of losses (MCMC,
+    SMC, EM) are a `ppgen.inference.procedure.Procedure`.
 
     Attributes:
-        roles: who plays. `losses(p, q, batch)` receives the joints of the model and, where it is a role, the guide;
-            a role that the algorithm brings itself arrives by its name, `losses(p, batch, critic)`.
+        roles: who plays; "model" and "guide" are the user's programs, others are brought by `critics`.
         needs: requirements, checked before the first step.
     """
 
     roles: ClassVar[tuple[str, ...]] = ("model", "guide")
     needs: ClassVar[tuple[Requirement, ...]] = ()
 
-    def losses(self, *joints_and_batch: Any, **brought: Any) -> Mapping[str, ops.Array]:
-        """One scalar loss per role, in nats per row."""
+    def losses(self, p: Joint, q: Joint, batch: Batch) -> Losses:
+        """One scalar loss per role, in nats per row.
+
+        The trainer differentiates the loss of a role with respect to that role's own parameters only, so no player needs to
+        be held fixed by hand; roles that return the same object share a backward pass.
+
+        Args:
+            p: the model.
+            q: the guide; where it is no role of this algorithm, there is none.
+            batch: data, and the arguments of the programs.
+        """
         raise TypeError(f"{type(self).__name__} defines no losses")
+
+    def play(self, p: Joint, q: Joint, batch: Batch, turn: Turn) -> Played:
+        """The losses, and more: a game with critics, a state of its own, or a report writes this in place of `losses`."""
+        return Played(self.losses(p, q, batch), turn.carry)
+
+    def start(self, problem: Problem) -> Any:
+        """What the first turn finds in `turn.carry`: a tree of NumPy arrays."""
+        return None
+
+    @property
+    def reports(self) -> tuple[str, ...]:
+        """Names of what `play` reports to the history beside the losses."""
+        return ()
 
     @property
     def schedule(self) -> tuple[tuple[str, ...], ...]:
         """Updates of one training step: the roles that move in each; all at once by default."""
         return (self.roles,)
 
-    def programs(self, pairing: Pairing) -> dict[str, Callable[..., Any]]:
-        """Programs that the algorithm brings itself (a critic, a baseline), by role."""
+    def critics(self, problem: Problem) -> dict[str, Callable[..., Any]]:
+        """Programs that the algorithm brings itself, by role."""
         return {}
 
     def requirements(self) -> tuple[Requirement, ...]:
         """What must hold of the programs, given the settings."""
         return self.needs
 
-    def objections(self, pairing: Pairing) -> list[str]:
-        """Reasons why this algorithm cannot learn this pairing; empty when it can."""
-        return [reason for needs in self.requirements() if (reason := needs(pairing))]
+    def objections(self, problem: Problem) -> list[str]:
+        """Reasons why this algorithm cannot learn this problem; empty when it can."""
+        return [reason for needs in self.requirements() if (reason := needs(problem))]
 
-    def check(self, pairing: Pairing, others: tuple["Algorithm", ...] = ()) -> None:
+    def check(self, problem: Problem, others: tuple["Algorithm", ...] = ()) -> None:
         """Raise `IllegalPairing` with the reason and the algorithms among `others` that would be legal."""
-        reasons = self.objections(pairing)
+        reasons = self.objections(problem)
         if not reasons:
             return
-        legal = [repr(other) for other in others if not other.objections(pairing)]
+        legal = [repr(other) for other in others if not other.objections(problem)]
         raise IllegalPairing(
             f"{self!r} cannot learn this program: {'; '.join(reasons)}. "
             + (f"Legal here: {', '.join(legal)}." if legal else "No algorithm of ppgen can.")
         )
 
+    def cast(self, problem: Problem) -> Problem:
+        """The problem with the roles of this algorithm, and no others."""
+        return problem.playing(self.roles, self.critics(problem))
 
-def per_row(values: ops.Array, batch: Batch) -> ops.Array:
-    """Average over particles, then over the rows of the batch: [particles, rows or 1] to a scalar.
-
-    Weights that were pooled over the data, [particles, 1], count as the sum of their rows.
-    """
-    return ops.sum(values) / (values.shape[0] * batch.rows)
-
-
-def valued(value: ops.Array, surrogate: ops.Array) -> ops.Array:
-    """A number that reads `value` and has the gradient of `surrogate`, so that histories show bounds."""
-    return ops.stop_gradient(value) + surrogate - ops.stop_gradient(surrogate)
+    def played(self, joints: Mapping[str, Joint], batch: Batch, turn: Turn) -> Played:
+        """`play` with the joints by role, and a look at what it gives."""
+        q = joints.get("guide")
+        found = self.play(joints["model"], q, batch, turn)  # type: ignore[arg-type]  # None where the guide is no role
+        if missing := set(self.roles) - set(found.losses):
+            raise ProgramError(
+                f"{self!r}: expected losses() to give one for each role; missing {sorted(missing)}. Return a dict of all."
+            )
+        if set(found.report) != set(self.reports):
+            raise ProgramError(
+                f"{self!r}: expected a report of {sorted(self.reports)}, as `reports` says; got {sorted(found.report)}."
+            )
+        return found
 
 
 def option(name: str, value: Any, legal: tuple[Any, ...], owner: str) -> None:
@@ -103,6 +145,3 @@ def positive(name: str, value: Any, owner: str) -> None:
     """Raise ValueError unless `value` is a positive integer."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{owner}: expected {name} to be a positive integer; got {value!r}.")
-
-
-__all__ = ["Algorithm", "Pairing", "Requirement", "option", "per_row", "positive", "valued"]

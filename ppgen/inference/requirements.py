@@ -1,45 +1,44 @@
 """Requirements that algorithms share: each looks at the site tables and gives a reason, or None."""
 
-import math
 from itertools import zip_longest
 
-from ppgen.backends.program import Site
-from ppgen.inference.algorithm import Pairing
+from ppgen.backends.sites import Site
+from ppgen.problem.problem import Problem
 
 MAX_CONFIGURATIONS = 4096
 
 
-def a_guide(pairing: Pairing) -> str | None:
+def a_guide(problem: Problem) -> str | None:
     """The model's latent sites have a guide."""
-    latent = [site.name for site in pairing.model.latent(pairing.data)]
-    if latent and pairing.guide is None:
+    latent = [site.name for site in problem.model.latent(problem.data)]
+    if latent and problem.guide is None:
         return f"the model's latent sites {latent} need a guide q(z | x), and none was given"
     return None
 
 
-def densities(pairing: Pairing) -> str | None:
+def densities(problem: Problem) -> str | None:
     """Every site of model and guide has a log density."""
-    for program in filter(None, (pairing.model, pairing.guide)):
+    for program in filter(None, (problem.model, problem.guide)):
         for site in program.sites.values():
             if not site.has_density:
                 return f"site {site.name!r} of the {program.role} is implicit: it has draws, but no log density"
     return None
 
 
-def weights(pairing: Pairing) -> str | None:
+def weights(problem: Problem) -> str | None:
     """Densities are known, not estimated: the exponential of an estimate is biased."""
-    for site in pairing.model.sites.values():
+    for site in problem.model.sites.values():
         if site.estimated:
             return (
                 f"site {site.name!r} of the model has an unbiased estimate in place of its log density; a mean of it is "
                 "right, a weight made of it is not"
             )
-    return known_densities_of_draws(pairing)
+    return known_densities_of_draws(problem)
 
 
-def known_densities_of_draws(pairing: Pairing) -> str | None:
+def known_densities_of_draws(problem: Problem) -> str | None:
     """The guide's densities are known: an estimate from below, subtracted, would make a bound too high."""
-    for site in pairing.guide.sites.values() if pairing.guide else ():
+    for site in problem.guide.sites.values() if problem.guide else ():
         if site.estimated:
             return (
                 f"site {site.name!r} of the guide has an estimate in place of its log density, which is too low on average, "
@@ -48,18 +47,18 @@ def known_densities_of_draws(pairing: Pairing) -> str | None:
     return None
 
 
-def a_latent_site(pairing: Pairing) -> str | None:
+def a_latent_site(problem: Problem) -> str | None:
     """There is something to infer."""
-    if not pairing.model.latent(pairing.data):
+    if not problem.model.latent(problem.data):
         return "every site of the model is observed, so there is nothing for a guide to do"
     return None
 
 
-def a_reparameterised_guide(pairing: Pairing) -> str | None:
+def a_reparameterised_guide(problem: Problem) -> str | None:
     """Draws from the guide carry gradients."""
-    if pairing.guide is None:
+    if problem.guide is None:
         return None
-    for site in pairing.guide.latent():
+    for site in problem.guide.latent(problem.data):
         if not site.reparameterised:
             return (
                 f"site {site.name!r} of the guide ({kind(site)}) has no reparameterised draw, so no gradient reaches it"
@@ -67,11 +66,11 @@ def a_reparameterised_guide(pairing: Pairing) -> str | None:
     return None
 
 
-def a_guide_in_the_models_order(pairing: Pairing) -> str | None:
+def a_guide_in_the_models_order(problem: Problem) -> str | None:
     """The guide draws the model's latent sites in the model's order, so that KL(q || p) can be taken one by one."""
-    if pairing.guide is None:
+    if problem.guide is None:
         return None
-    for site, drawn in zip_longest(pairing.model.latent(pairing.data), pairing.guide.latent()):
+    for site, drawn in zip_longest(problem.model.latent(problem.data), problem.guide.latent(problem.data)):
         if drawn is None or site is None or site.name != drawn.name:
             found, wanted = (f"{s.name!r}" if s else "nothing more" for s in (drawn, site))
             return (
@@ -81,10 +80,10 @@ def a_guide_in_the_models_order(pairing: Pairing) -> str | None:
     return None
 
 
-def a_dreamable_model(pairing: Pairing) -> str | None:
+def a_dreamable_model(problem: Problem) -> str | None:
     """The model can generate its own data."""
-    for site in pairing.model.sites.values():
-        if site.observed and site.name not in pairing.model.observes:
+    for site in problem.model.sites.values():
+        if site.observed and site.name not in problem.model.observes:
             return (
                 f"the model observes site {site.name!r} from something that is not one of its arguments, "
                 "so a dream of it cannot be handed to the guide"
@@ -94,12 +93,12 @@ def a_dreamable_model(pairing: Pairing) -> str | None:
     return None
 
 
-def weights_of_the_full_data(pairing: Pairing) -> str | None:
+def weights_of_the_full_data(problem: Problem) -> str | None:
     """Objectives that are not a sum over rows see all rows at once when a latent is global."""
-    if pairing.full_batch:
+    if problem.full_batch:
         return None
-    for site in pairing.model.latent(pairing.data):
-        if not pairing.model.is_local(site):
+    for site in problem.model.latent(problem.data):
+        if not problem.model.is_local(site):
             return (
                 f"site {site.name!r} is global (outside the plate of rows), so a particle has one weight on the full "
                 "data, and minibatches would bias it (leave out batch_size)"
@@ -107,29 +106,29 @@ def weights_of_the_full_data(pairing: Pairing) -> str | None:
     return None
 
 
-def enumerable_latents(pairing: Pairing) -> str | None:
+def enumerable_latents(problem: Problem) -> str | None:
     """Latent sites are discrete and few."""
     total = 1
-    for site in pairing.model.latent(pairing.data):
+    for site in problem.model.latent(problem.data):
         count = site.support.count
         if count is None:
             return f"site {site.name!r} ({kind(site)}) cannot be summed out exactly"
-        total *= count ** atoms(site, pairing.model.rows_plate)
+        total *= count ** problem.model.atoms(site)
     if total > MAX_CONFIGURATIONS:
         return f"the latent sites have {total} configurations a row; at most {MAX_CONFIGURATIONS} can be summed out"
     return None
 
 
-def a_model_that_learns(pairing: Pairing) -> str | None:
+def a_model_that_learns(problem: Problem) -> str | None:
     """The model has parameters, where it alone is learned."""
-    if not pairing.model.parameters:
+    if not problem.model.parameters:
         return "the model has no parameters, so there is nothing to learn"
     return None
 
 
-def gradient_to_the_model(pairing: Pairing) -> str | None:
+def gradient_to_the_model(problem: Problem) -> str | None:
     """Latent draws of the model itself carry gradients."""
-    for site in pairing.model.latent(pairing.data):
+    for site in problem.model.latent(problem.data):
         if not site.reparameterised:
             return (
                 f"site {site.name!r} of the model ({kind(site)}) has no reparameterised draw, so no gradient passes it"
@@ -137,18 +136,18 @@ def gradient_to_the_model(pairing: Pairing) -> str | None:
     return None
 
 
-def a_reparameterised_emission(pairing: Pairing) -> str | None:
+def a_reparameterised_emission(problem: Problem) -> str | None:
     """Draws of the observed sites carry gradients."""
-    for site in pairing.model.observed(pairing.data):
+    for site in problem.model.observed(problem.data):
         if not site.reparameterised:
             instead = "; emit='mean' sends its mean instead" if site.has_mean else ""
             return f"site {site.name!r} ({kind(site)}) has no reparameterised draw{instead}"
     return None
 
 
-def a_mean_emission(pairing: Pairing) -> str | None:
+def a_mean_emission(problem: Problem) -> str | None:
     """Observed sites have a mean that carries gradients; an implicit one has draws that do."""
-    for site in pairing.model.observed(pairing.data):
+    for site in problem.model.observed(problem.data):
         if site.has_density and not site.has_mean:
             instead = "; emit='draw' sends its draws instead" if site.reparameterised else ""
             return f"site {site.name!r} ({kind(site)}) has no mean to emit{instead}"
@@ -160,9 +159,3 @@ def a_mean_emission(pairing: Pairing) -> str | None:
 def kind(site: Site) -> str:
     """A site's kind in words."""
     return f"{'discrete' if site.support.discrete else 'continuous'}, {site.support}"
-
-
-def atoms(site: Site, rows_plate: str | None) -> int:
-    """How many scalar variables one row of a site holds."""
-    rows = site.plates[rows_plate][1] if rows_plate in site.plates else 1
-    return math.prod(site.batch_shape) // max(rows, 1) * math.prod(site.event_shape)

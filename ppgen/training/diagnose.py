@@ -1,14 +1,12 @@
 """Which site and which rows made a loss or gradient stop being finite."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ppgen.backends.program import Ask
-from ppgen.joint import Batch
-from ppgen.training.arrays import listed
+from ppgen.problem.arrays import listed
+from ppgen.problem.batch import Batch
 from ppgen.training.trainer import State, Trainer
 
 _ROWS = 1000  # the most rows that are looked at one by one
@@ -44,9 +42,10 @@ def _densities(trainer: Trainer, state: State, batch: Batch, rows: np.ndarray | 
     for role in ("model", "guide"):
         if role not in joints or (role == "model" and joints[role].program.latent(values)):
             continue
-        outcome = joints[role]._run(values, replace(Ask(draw=False), by_site=True), values.particles)
-        for name, log_density in {**outcome.local, **outcome.shared}.items():
-            bad = ~np.isfinite(backend.numpy(log_density))
+        for name, term in joints[role].trace(values).items():
+            if term.log_prob is None:
+                continue
+            bad = ~np.isfinite(backend.numpy(term.log_prob))
             if bad.any():
                 where = np.flatnonzero(bad.any(0)) if bad.ndim == 2 else np.array([], int)
                 edge = _on_edge(joints[role].program.sites[name].support, batch.get(name), where, backend)
@@ -63,7 +62,7 @@ def _gradients(trainer: Trainer, state: State, batch: Mapping[str, Any], rows: n
     if not names:
         return None
     count, where = len(next(iter(batch.values()))), ""
-    if count <= _ROWS and not trainer.plan.pairing.full_batch:
+    if count <= _ROWS and not trainer.problem.full_batch:
         alone = ({name: value[i : i + 1] for name, value in batch.items()} for i in range(count))
         where = _in_rows(np.flatnonzero([bool(bad(row)) for row in alone]), rows)
     these = " and of ".join(map(repr, names[:5]))

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ppgen import evaluation
-from ppgen.errors import DataError
-from ppgen.joint import Batch
-from ppgen.training import checkpoint
-from ppgen.training.arrays import to_host
-from ppgen.training.trainer import State, Trainer
+from ppgen.evaluation import generate
+from ppgen.inference.algorithm import Algorithm
+from ppgen.problem.problem import Problem
+from ppgen.training import keeping
+from ppgen.training.trainer import State
 
 
 @dataclass
@@ -21,38 +21,38 @@ class Fit:
     """A learned model and guide.
 
     Attributes:
-        trainer: the programs, algorithm and backend.
+        problem: the programs, with the roles that played, and the backend.
+        algorithm: the algorithm that learned them.
         state: parameters (unconstrained), optimiser state, key and step.
         history: `step`, `epoch`, `seconds`, `loss/<role>` and `valid/<role>` (nats per row), one entry an epoch.
-        seed: the run's seed.
-        example: the rows that preflight looked at; `save` keeps them so that `load` can look again.
+        train: the roles that learned.
         saved: for a loaded fit, its training state as it was read, for `resume`.
     """
 
-    trainer: Trainer = field(repr=False)
+    problem: Problem = field(repr=False)
+    algorithm: Algorithm
     state: State = field(repr=False)
     history: dict[str, np.ndarray] = field(repr=False)
-    seed: int
-    example: dict[str, np.ndarray] = field(repr=False)
+    train: tuple[str, ...] = field(repr=False)
     saved: dict[str, np.ndarray] | None = field(default=None, repr=False)
 
     @cached_property
     def params(self) -> dict[str, np.ndarray]:
         """Parameters by full name, as their constrained values, on the host."""
-        return self.trainer.backend.export(self.state.parameters, self.trainer.specs)
-
-    @property
-    def algorithm(self) -> Any:
-        """The algorithm that learned it."""
-        return self.trainer.algorithm
+        return self.problem.export(self.state.parameters)
 
     @property
     def backend(self) -> str:
         """Name of the backend."""
-        return self.trainer.backend.name
+        return self.problem.backend.name
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.problem.seed
 
     def evaluate(self, data: Mapping[str, Any], particles: int = 1000, seed: int = 0, **options: Any) -> Any:
-        """Log-likelihood of data in nats per row, with its error and its kind; see `ppgen.evaluation.evaluate`.
+        """Log-likelihood of data in nats per row, with its error and its kind; see `ppgen.evaluation.likelihood`.
 
         Args:
             data: arrays by name.
@@ -60,7 +60,9 @@ class Fit:
             seed: seed of the importance samples.
             options: `batch_size`, `khat`, `quantization`, passed on.
         """
-        return evaluation.evaluate(self.trainer, self.state.parameters, data, particles=particles, seed=seed, **options)
+        return evaluation.likelihood(
+            self.problem, self.state.parameters, data, particles=particles, seed=seed, **options
+        )
 
     def posterior(self, data: Mapping[str, Any], draws: int = 500, seed: int = 0, **options: Any) -> Any:
         """Draws of the latent sites as an `xarray.DataTree` in ArviZ's schema; see `ppgen.evaluation.posterior`.
@@ -71,14 +73,15 @@ class Fit:
             seed: seed of the draws.
             options: `chains`, passed on.
         """
-        return evaluation.posterior(self.trainer, self.state.parameters, data, draws=draws, seed=seed, **options)
+        about = {"algorithm": repr(self.algorithm), "backend": self.backend, "seed": seed}
+        return evaluation.posterior(
+            self.problem, self.state.parameters, data, draws=draws, seed=seed, about=about, **options
+        )
 
     def sample(
         self, rows: int | None = None, seed: int = 0, data: Mapping[str, Any] | None = None, emit: str = "draw"
     ) -> dict[str, np.ndarray]:
-        """Generate rows from the model.
-
-        Global sites (outside the plate of rows) come from the guide where it has them: the posterior predictive.
+        """Generate rows from the model; see `ppgen.evaluation.generate`.
 
         Args:
             rows: number of rows; that of `data` by default.
@@ -89,53 +92,15 @@ class Fit:
         Returns:
             Values by site, [rows, ...] (global sites without the row axis).
         """
-        if emit not in ("draw", "mean"):
-            raise ValueError(f"expected emit to be 'draw' or 'mean'; got {emit!r}.")
-        if rows is not None and (not isinstance(rows, int | np.integer) or rows < 1):
-            raise ValueError(f"expected rows to be a positive integer; got {rows!r}.")
-        model, backend = self.trainer.plan.model, self.trainer.backend
-        host = {} if data is None else to_host(data, double=backend.double())
-        for name in host:
-            if name in model.sites or name not in model.arguments:
-                raise DataError(
-                    f"sample() generates {list(model.sites)}; expected data to hold covariates only, of "
-                    f"{[a for a in model.arguments if a != 'rows' and a not in model.sites]}; got {name!r}. Leave it out."
-                )
-        if rows is None and not host:
-            raise DataError("expected rows, or data with covariates; got neither. Write fit.sample(rows=16).")
-        count = len(next(iter(host.values()))) if host else int(rows)
-        if rows is not None and count != rows:
-            raise DataError(f"expected as many rows as the covariates have, {count}; got rows={rows}. Leave rows out.")
-        if model.observes:  # a native program takes the shapes of its data from its arguments
-            host = {name: np.resize(value, (count, *value.shape[1:])) for name, value in self.example.items()} | host
-
-        observed = [site.name for site in model.observed(self.example)]
-        key = backend.fold_in(backend.key(seed), 1)
-
-        def generate(parameters: Any, batch: Any, key: Any) -> dict[str, Any]:
-            batch = Batch(batch, rows=count)
-            joints = self.trainer.joints(parameters, key)
-            p, q = joints["model"], joints.get("guide")
-            if q is not None and model.has_global(self.example) and set(q.program.required) <= {*batch, "rows"}:
-                drawn = q.draw(batch).values
-                shared = [s.name for s in q.program.latent() if not q.program.is_local(s) and s.name in p.program.sites]
-                batch = batch | Batch({n: drawn[n] for n in shared}, rows=count, drawn=shared)
-            return dict(p.dream(batch, emit=observed if emit == "mean" else ()).values)
-
-        values = backend.without_gradients(generate)(self.state.parameters, self.trainer.device(host), key)
-        return {name: backend.numpy(value)[0] for name, value in values.items() if name in model.sites}
+        return generate(self.problem, self.state.parameters, rows, seed=seed, data=data, emit=emit)
 
     def save(self, path: str | Path) -> Path:
         """Write the fit to a directory, all or nothing; `ppgen.load` reads it on either backend.
 
         Args:
-            path: the directory, replaced if it holds an earlier fit.
+            path: the directory, replaced if it holds an earlier fit and nothing else.
         """
-        return checkpoint.save(self, Path(path))
-
-    def state_for(self, trainer: Trainer) -> State:
-        """This fit's state, for a trainer of the same programs to go on from."""
-        return checkpoint.adopt(self, trainer)
+        return keeping.save(self, Path(path))
 
     def __repr__(self) -> str:
         losses = {

@@ -7,16 +7,14 @@ from ppgen.backends.numpyro.densities import Densities
 from ppgen.backends.numpyro.programs import Programs
 from ppgen.backends.numpyro.storage import Storage
 from ppgen.backends.numpyro.training import Training
-from ppgen.backends.recorder import _MARK
 
 
 class Backend(Programs, Arrays, Densities, Storage, Training):
-    """The NumPyro backend; see `ppgen.backends` for what a backend provides."""
+    """The NumPyro backend; see `ppgen.backends.protocol` for what a backend provides."""
 
     name = "numpyro"
     library = "jax"
     compiles = True
-    MARK = _MARK
 
     def __init__(self) -> None:
         if jax.lib.__version__ == "0.10.2" and jax.default_backend() == "cpu":
@@ -24,4 +22,3 @@ class Backend(Programs, Arrays, Densities, Storage, Training):
                 "jaxlib 0.10.2 computes wrong sums on CPUs without a word (fused multiply and reduce beyond 32768 "
                 "elements). Install another one: pip install 'jax!=0.10.2' 'jaxlib!=0.10.2'."
             )
-        self.backend = self

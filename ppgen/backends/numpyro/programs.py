@@ -1,22 +1,23 @@
 """Primitives, and running programs."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as nd
 from jax import random
 from numpyro import handlers
 
-from ppgen import ops
 from ppgen.backends import modules
-from ppgen.backends.numpyro.sites import OVERRIDES, _Native, _Recorder, _Sites
-from ppgen.backends.program import Ask, Outcome, Program
+from ppgen.backends.numpyro.sites import OVERRIDES, _Native, _Recorder, _Sites, per_row
+from ppgen.backends.protocol import Inspected, Request, Run
 from ppgen.backends.recorder import Recorder
+from ppgen.backends.sites import Initialiser, Site
 
 
 class Programs:
@@ -46,64 +47,64 @@ class Programs:
 
     def _one(
         self,
-        program: Program,
+        program: Inspected,
         parameters: Mapping[str, Any],
         key: Any,
         values: Mapping[str, Any],
         rows: int | None,
-        ask: Ask,
-        against: Mapping[str, Any] | None = None,
-        create: Any = None,
+        request: Request,
+        create: Initialiser | None = None,
         on_shapes: bool = False,
-    ) -> tuple[Outcome, _Recorder]:
-        recorder = _Recorder(program, parameters, values, ask, create=create, against=against)
-        with ops.activate(recorder), handlers.seed(rng_seed=key), _Sites(recorder, on_shapes=on_shapes):
-            returned = recorder.returned = program.call(values, rows)
-        return recorder.outcome(returned), recorder
+    ) -> _Recorder:
+        recorder = _Recorder(program, self, parameters, values, request, create=create)
+        with recorder.listening(), handlers.seed(rng_seed=key), _Sites(recorder, on_shapes=on_shapes):
+            recorder.returned = program.call(values, rows)
+        return recorder
 
     def run(
         self,
-        program: Program,
+        program: Inspected,
         parameters: Mapping[str, Any],
         key: Any,
         fixed: Mapping[str, Any],
         drawn: Mapping[str, Any],
         rows: int | None,
         particles: int,
-        ask: Ask,
-        against: Mapping[str, Any] | None = None,
-    ) -> Outcome:
-        """Run a program once per particle.
+        request: Request,
+    ) -> Run:
+        def one(key: Any, drawn: Mapping[str, Any]) -> Run:
+            return self._one(program, parameters, key, {**fixed, **drawn}, rows, request).outcome()
 
-        Args:
-            program: what to run.
-            parameters: its parameters by name, unconstrained.
-            key: randomness of this run.
-            fixed: values without a particle axis (data, covariates).
-            drawn: values with one, [particles, ...].
-            rows: number of rows.
-            particles: number of particles.
-            ask: what is wanted.
-            against: distributions of drawn sites, for closed-form divergences.
+        return self._over_particles(one, particles)(random.split(key, particles) if particles > 1 else key, dict(drawn))
 
-        Returns:
-            An `Outcome` whose arrays start with a particle axis.
-        """
+    def divergence(self, program: Inspected, site: Site, q: Any, p: Any, particles: int) -> Any | None:
+        def one(q: Any, p: Any) -> Any:
+            kl, row_dim = nd.kl_divergence(q, p), site.row_dim(program.rows_plate)
+            return jnp.sum(kl) if row_dim is None else per_row(kl, row_dim)
 
-        def one(key: Any, drawn: Mapping[str, Any], against: Mapping[str, Any]) -> Outcome:
-            return self._one(program, parameters, key, {**fixed, **drawn}, rows, ask, against)[0]
+        try:
+            return self._over_particles(one, particles)(q, p)
+        except NotImplementedError:
+            return None
 
-        if particles == 1:
-            alone = jax.tree.map(lambda x: x[0], (dict(drawn), dict(against or {})))
-            return jax.tree.map(lambda x: jnp.asarray(x)[None], one(key, *alone))
-        return jax.vmap(one)(random.split(key, particles), dict(drawn), dict(against or {}))
+    @staticmethod
+    def _over_particles(one: Callable[..., Any], particles: int) -> Callable[..., Any]:
+        """`one`, of arguments and results with a particle axis; a key that comes alone is that of the only particle."""
+        if particles > 1:
+            return jax.vmap(one)
+
+        def alone(*args: Any) -> Any:
+            args = [x if _is_key(x) else jax.tree.map(lambda leaf: leaf[0], x) for x in args]
+            return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], one(*args))
+
+        return alone
 
     def watching(self) -> AbstractContextManager[dict[int, Any]]:
         """Notes nothing: JAX's arrays do not tell which network they came from."""
         return contextlib.nullcontext({})
 
     def inspect(
-        self, program: Program, values: Mapping[str, Any], rows: int | None, create: Any, key: Any
+        self, program: Inspected, values: Mapping[str, np.ndarray], rows: int | None, create: Initialiser, key: Any
     ) -> _Recorder:
         """Run the program once without compiling it, to learn its sites and make its parameters.
 
@@ -113,7 +114,7 @@ class Programs:
         key = self.fold_in(key, create.seed)
 
         def look(arrays: Mapping[str, Any], on_shapes: bool) -> _Recorder:
-            return self._one(program, {}, key, arrays, rows, Ask(), create=create, on_shapes=on_shapes)[1]
+            return self._one(program, {}, key, arrays, rows, Request(), create, on_shapes)
 
         seen: list[_Recorder] = []
         try:
@@ -122,7 +123,12 @@ class Programs:
             seen = [look(arrays, on_shapes=False)]
         return seen[0]
 
-    def settle(
-        self, programs: Iterable[Program], parameters: Mapping[str, Any], values: Mapping[str, Any], rows: int
-    ) -> None:
-        """Nothing is left to settle: `vmap` runs any program for many particles. See the Pyro backend."""
+    def arrange(
+        self, programs: Mapping[str, Any], parameters: Any, values: Mapping[str, np.ndarray], rows: int
+    ) -> dict[str, Any]:
+        """As they are: `vmap` runs any program for many particles. See the Pyro backend."""
+        return dict(programs)
+
+
+def _is_key(x: Any) -> bool:
+    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)

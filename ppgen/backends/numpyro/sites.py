@@ -8,7 +8,7 @@ import numpy as np
 import numpyro.distributions as nd
 from numpyro.primitives import Messenger
 
-from ppgen.backends.program import Outcome
+from ppgen.backends.protocol import Run, Term
 from ppgen.backends.recorder import Recorder
 from ppgen.errors import ProgramError
 
@@ -67,8 +67,6 @@ class _Sites(Messenger):
     def postprocess_message(self, msg: Any) -> None:
         if msg["type"] == "sample":
             self.recorder.after(msg)
-        elif msg["type"] == "deterministic":
-            self.recorder.deterministic[msg["name"]] = msg["value"]
 
 
 class _Recorder(Recorder):
@@ -79,7 +77,7 @@ class _Recorder(Recorder):
         name, constraint = msg["name"], msg["kwargs"].get("constraint")
         if msg["args"] == (None,) and name not in self.parameters and name not in self.created:
             return  # a module asking whether it has been made yet
-        self.program.native = True
+        self.native = True
 
         def make(_: np.random.Generator) -> Any:
             value = msg["fn"](*msg["args"], **msg["kwargs"])
@@ -103,26 +101,23 @@ class _Recorder(Recorder):
         scale = msg.get("scale")
         return log_density if scale is None else scale * log_density
 
-    def divergence(self, q: Any, p: Any) -> Any | None:
-        try:
-            return nd.kl_divergence(q, p)
-        except NotImplementedError:
-            return None
-
     def total(self, log_density: Any) -> Any:
         return jnp.sum(log_density)
 
     def per_row(self, log_density: Any, row_dim: int) -> Any:
-        axis = jnp.ndim(log_density) + row_dim
-        return jnp.sum(log_density, axis=[a for a in range(jnp.ndim(log_density)) if a != axis])
+        return per_row(log_density, row_dim)
 
-    def outcome(self, returned: Any) -> Outcome:
-        local = {kind: sum(terms) for kind, terms in self.local.items()}
-        shared = {kind: sum(terms) for kind, terms in self.shared.items()}
-        returned = returned if self.ask.returned else None
-        return Outcome(self.values, local, shared, returned, self.deterministic, self.distributions)
+    def outcome(self) -> Run:
+        """The run of this particle."""
+        returned = self.returned if isinstance(self.returned, jax.Array | np.ndarray) else None
+        return Run(self.terms, returned)
 
 
-jax.tree_util.register_dataclass(
-    Outcome, ["values", "local", "shared", "returned", "deterministic", "distributions"], []
-)
+def per_row(log_density: Any, row_dim: int) -> Any:
+    """The sum over all axes but one, counted from the right."""
+    axis = jnp.ndim(log_density) + row_dim
+    return jnp.sum(log_density, axis=[a for a in range(jnp.ndim(log_density)) if a != axis])
+
+
+jax.tree_util.register_dataclass(Term, ["value", "log_prob", "distribution"], ["how"])
+jax.tree_util.register_dataclass(Run, ["terms", "returned"], [])

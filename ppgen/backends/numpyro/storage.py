@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
-from ppgen.backends.program import check_names
+from ppgen.backends.sites import check_names
 
 
 class Storage:

@@ -19,8 +19,10 @@ class Training:
         """An optimiser from `ppgen.Adam` or the like, or from optax."""
         return _Optimizer(spec.optax() if hasattr(spec, "optax") else spec)
 
-    def compile_loop(self, step: Callable[..., Any], metrics: tuple[str, ...]) -> Callable[..., Any]:
-        """`step`, which gives the scalars `metrics`, repeated inside one compiled loop; see `Trainer.run`.
+    def compile_loop(
+        self, step: Callable[..., Any], metrics: tuple[str, ...], losses: tuple[str, ...]
+    ) -> Callable[..., Any]:
+        """`step`, which gives the scalars `metrics`, repeated inside one compiled loop for as long as `losses` are finite.
 
         The number of steps is an argument of the compiled code, so a shorter run does not compile again.
         """
@@ -35,7 +37,7 @@ class Training:
                 i, _, state, kept = carry
                 rows = index[i]
                 state, new = step(state, {k: v[rows] for k, v in data.items()})
-                ok = jnp.isfinite(sum(jnp.sum(m) for m in new.values()))
+                ok = jnp.isfinite(sum(jnp.sum(new[name]) for name in losses))
                 return i + 1, ok, state, {name: values.at[i].set(new[name]) for name, values in kept.items()}
 
             kept = {name: jnp.zeros(len(index)) for name in metrics}
@@ -63,35 +65,36 @@ class Training:
 
     def gradients(
         self,
-        losses: Callable[[Mapping[str, Any]], dict[str, Any]],
+        losses: Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], Any]],
         parameters: Mapping[str, Any],
         owned: Mapping[str, tuple[str, ...]],
         owners: Mapping[str, Any],
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Each role's loss, and the gradient of each parameter under the loss of the role that owns it.
+    ) -> tuple[dict[str, Any], dict[str, Any], Any]:
+        """Each role's loss, the gradient of each parameter under the loss of the role that owns it, and what else there is.
 
         Roles that return the same object share one backward pass.
 
         Args:
-            losses: from parameters to a loss per role.
+            losses: from parameters to (a loss per role, anything else).
             parameters: all parameters by name.
             owned: names that each moving role owns.
             owners: not used here; see the Pyro backend.
         """
         groups: list[tuple[Any, list[str], list[str]]] = []
 
-        def distinct(parameters: Mapping[str, Any]) -> list[Any]:
-            groups[:] = by_loss(losses(parameters), owned)
-            return [loss for loss, _, _ in groups]
+        def distinct(parameters: Mapping[str, Any]) -> tuple[list[Any], Any]:
+            by_role, more = losses(parameters)
+            groups[:] = by_loss(by_role, owned)
+            return [loss for loss, _, _ in groups], more
 
-        values, pullback = jax.vjp(distinct, dict(parameters))
+        values, pullback, more = jax.vjp(distinct, dict(parameters), has_aux=True)
         grads: dict[str, Any] = {}
         for position, (_, _, names) in enumerate(groups):
             if names:
                 cotangent = [jnp.ones_like(v) if i == position else jnp.zeros_like(v) for i, v in enumerate(values)]
                 (gradient,) = pullback(cotangent)
                 grads |= {name: gradient[name] for name in names}
-        return {role: value for value, (_, roles, _) in zip(values, groups, strict=True) for role in roles}, grads
+        return {role: value for value, (_, roles, _) in zip(values, groups, strict=True) for role in roles}, grads, more
 
 
 class _Optimizer:

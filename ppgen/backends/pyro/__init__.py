@@ -8,18 +8,15 @@ from ppgen.backends.pyro.lending import Lending
 from ppgen.backends.pyro.programs import Programs
 from ppgen.backends.pyro.storage import Storage
 from ppgen.backends.pyro.training import Training
-from ppgen.backends.recorder import _MARK
 
 
 class Backend(Programs, Arrays, Densities, Storage, Lending, Training):
-    """The Pyro backend; see `ppgen.backends` for what a backend provides."""
+    """The Pyro backend; see `ppgen.backends.protocol` for what a backend provides."""
 
     name = "pyro"
     library = "torch"
     compiles = False
-    MARK = _MARK
 
     def __init__(self) -> None:
-        self.backend = self
         self._lent: dict[torch.nn.Parameter, torch.Tensor] = {}
         self._borrowing = False

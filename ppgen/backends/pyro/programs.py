@@ -1,22 +1,23 @@
 """Primitives, and running programs."""
 
-import itertools
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyro
 import pyro.distributions as pd
 import torch
+from torch.distributions import kl_divergence
 
-from ppgen import ops
 from ppgen.backends import modules
-from ppgen.backends.program import Ask, Outcome, Program
-from ppgen.backends.pyro.sites import _Recorder, _Sites
+from ppgen.backends.protocol import Inspected, Request, Run, Term
+from ppgen.backends.pyro.sites import _Recorder, _Sites, per_row
 from ppgen.backends.pyro.watch import watching
 from ppgen.backends.recorder import Recorder
+from ppgen.backends.sites import Initialiser, Site
 
 _SEVERAL = 3  # particles of a trial
 _WANT_TENSORS = frozenset(
@@ -63,130 +64,139 @@ class Programs:
 
     def _once(
         self,
-        program: Program,
-        parameters: Any,
-        values: Any,
+        program: Inspected,
+        parameters: Mapping[str, Any],
+        values: Mapping[str, Any],
         rows: int | None,
-        ask: Ask,
+        request: Request,
         *,
-        particles: int | None,
-        drawn: Any = (),
-        against: Any = None,
-        create: Any = None,
-    ) -> tuple[Any, _Recorder]:
+        particles: int | None = None,
+        drawn: Iterable[str] = (),
+        create: Initialiser | None = None,
+    ) -> _Recorder:
         recorder = _Recorder(
-            program, parameters, values, ask, create=create, against=against, particles=particles, drawn=drawn
+            program, self, parameters, values, request, create=create, particles=particles, drawn=drawn
         )
-        with ops.activate(recorder), pyro.get_param_store().scope(), _Sites(recorder):
+        with recorder.listening(), pyro.get_param_store().scope(), _Sites(recorder):
             try:
                 recorder.returned = program.call(values, rows)
             finally:
                 for owner in self._lent:  # frozen or not while it ran
                     owner.requires_grad_(True)
-        return recorder.returned, recorder
+        return recorder
 
     def run(
         self,
-        program: Program,
+        program: Inspected,
         parameters: Mapping[str, Any],
         key: int,
         fixed: Mapping[str, Any],
         drawn: Mapping[str, Any],
         rows: int | None,
         particles: int,
-        ask: Ask,
-        against: Mapping[str, Any] | None = None,
-    ) -> Outcome:
-        """Run a program for all particles; see the NumPyro backend for the arguments.
+        request: Request,
+    ) -> Run:
+        """One particle runs without a particle axis.
 
-        One particle runs without a particle axis. Several run at once along an outermost axis, unless the program
-        was found not to broadcast or takes drawn values as arguments: then it runs once per particle.
+        Several run at once along an outermost axis, unless the program was found not to broadcast or takes drawn values as
+        arguments: then it runs once per particle.
         """
         with self.borrowing():
             torch.default_generator.manual_seed(key)  # for every run: a program may draw by itself (dropout)
             if particles > 1 and program.vectorises and not set(drawn) & set(program.arguments):
-                returned, recorder = self._once(
-                    program,
-                    parameters,
-                    {**fixed, **drawn},
-                    rows,
-                    ask,
-                    particles=particles,
-                    drawn=drawn,
-                    against=against,
-                )
-                return recorder.outcome(returned, rows)
-            outcomes = []
+                values = {**fixed, **drawn}
+                at_once = self._once(program, parameters, values, rows, request, particles=particles, drawn=drawn)
+                return at_once.outcome(rows)
+            runs = []
             for k in range(particles):
                 values = {**fixed, **{name: value[k] for name, value in drawn.items()}}
-                alone = against if particles == 1 else {name: q[k] for name, q in (against or {}).items()}
-                returned, recorder = self._once(program, parameters, values, rows, ask, particles=None, against=alone)
-                outcomes.append(recorder.outcome(returned, rows))
-        return outcomes[0] if particles == 1 else _stack(outcomes)
+                runs.append(self._once(program, parameters, values, rows, request).outcome(rows))
+        return runs[0] if particles == 1 else _stack(runs)
+
+    def divergence(self, program: Inspected, site: Site, q: Any, p: Any, particles: int) -> torch.Tensor | None:
+        row_dim = site.row_dim(program.rows_plate)
+        if isinstance(q, list) != isinstance(p, list):
+            return None
+
+        def one(q: Any, p: Any, plates: int | None) -> torch.Tensor:
+            kl = kl_divergence(q, p)
+            plates = kl.ndim if plates is None else plates
+            if row_dim is not None:
+                return per_row(kl, row_dim, plates)
+            return kl.sum(tuple(range(-plates, 0))) if plates else kl
+
+        try:
+            if isinstance(q, list):
+                return torch.stack([one(*pair, None) for pair in zip(q, p, strict=True)])
+            kl = one(q, p, program.nesting)
+        except NotImplementedError:
+            return None
+        return kl.expand(particles, *kl.shape[1:])
 
     def watching(self) -> AbstractContextManager[dict[int, torch.nn.Parameter]]:
         """Notes the torch parameters that a program uses, by id."""
         return watching()
 
-    def inspect(self, program: Program, values: Any, rows: int | None, create: Any, key: int) -> _Recorder:
+    def inspect(
+        self, program: Inspected, values: Mapping[str, np.ndarray], rows: int | None, create: Initialiser, key: int
+    ) -> _Recorder:
         """Run the program once to learn its sites and make its parameters."""
         tensors = {name: self.array(value) for name, value in values.items()}
         with self.borrowing():
             torch.default_generator.manual_seed(self.fold_in(key, create.seed))
-            recorder = self._once(program, {}, tensors, rows, Ask(), particles=None, create=create)[1]
-        program.idle = _idle(recorder)
+            recorder = self._once(program, {}, tensors, rows, Request(), create=create)
+        recorder.idle = _idle(recorder)
         return recorder
 
-    def settle(
-        self, programs: Iterable[Program], parameters: Mapping[str, Any], values: Mapping[str, Any], rows: int
-    ) -> None:
-        """Settle what needs all programs: whose parameters are whose, and whether particles can run at once.
+    def arrange(
+        self, programs: Mapping[str, Any], parameters: Mapping[str, Any], values: Mapping[str, np.ndarray], rows: int
+    ) -> dict[str, Any]:
+        """Find out what needs all programs: whose parameters are whose, and whether particles can run at once.
 
         A parameter that several programs register belongs to those that use it. Particles run at once if that gives
         the numbers that one at a time gives, in every program; a program may reshape its latent values or multiply
         them by a matrix in a way that knows of no particles.
-
-        Args:
-            programs: the inspected programs.
-            parameters: their initial parameters.
-            values: a batch on the host.
-            rows: its number of rows.
         """
-        programs = list(programs)
-        used = {name for program in programs for name in program.parameters if name not in program.idle}
-        for program in programs:
-            for name in program.idle & used:
-                del program.parameters[name]
+        used = {name for program in programs.values() for name in program.parameters if name not in program.idle}
+        programs = {
+            role: replace(
+                program,
+                parameters={n: p for n, p in program.parameters.items() if n not in program.idle & used},
+            )
+            for role, program in programs.items()
+        }
         tensors = {name: self.array(value) for name, value in values.items()}
         with torch.no_grad(), self.borrowing(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numbers decide
             together = all(
-                self._broadcasts(program, parameters, tensors, rows) for program in programs if program.latent(values)
+                self._broadcasts(program, parameters, tensors, rows)
+                for program in programs.values()
+                if program.latent(values)
             )
-        for program in programs:
-            program.vectorises = together
+        return {role: replace(program, vectorises=together) for role, program in programs.items()}
 
-    def _broadcasts(self, program: Program, parameters: Any, values: Any, rows: int) -> bool:
-        def run(drawn: Any, draw: bool, vectorises: bool) -> Outcome:
-            program.vectorises = vectorises
-            return self.run(program, parameters, 0, values, drawn, rows, _SEVERAL, Ask(draw=draw))
+    def _broadcasts(self, program: Any, parameters: Any, values: Any, rows: int) -> bool:
+        def run(drawn: Any, draw: str | None, vectorises: bool) -> Run:
+            program_ = replace(program, vectorises=vectorises)
+            return self.run(program_, parameters, 0, values, drawn, rows, _SEVERAL, Request(draw=draw))
 
         try:
-            drawn = run({}, draw=True, vectorises=True).values
-            together, alone = (run(drawn, draw=False, vectorises=v) for v in (True, False))
+            drawn = {n: t.value for n, t in run({}, "held", True).terms.items() if t.value is not None}
+            together, alone = (run(drawn, None, vectorises).terms for vectorises in (True, False))
         except Exception:  # shapes that do not fit, raised by the program itself
             return False
+        pairs = [(alone[name].log_prob, together[name].log_prob) for name in alone]
         return all(
             torch.allclose(one, at_once, rtol=1e-4, atol=1e-4, equal_nan=True)
-            for terms, others in ((alone.local, together.local), (alone.shared, together.shared))
-            for one, at_once in zip(terms.values(), others.values(), strict=True)
+            for one, at_once in pairs
+            if one is not None
         )
 
 
 def _idle(recorder: _Recorder) -> frozenset[str]:
     """Parameters of modules that a program registers but that nothing it computes depends on."""
     owners = {name: p.source for name, p in recorder.found.items() if isinstance(p.source, torch.nn.Parameter)}
-    terms = itertools.chain(*recorder.local.values(), *recorder.shared.values(), recorder.values.values())
+    terms = [x for term in recorder.terms.values() for x in (term.value, term.log_prob)]
     outputs = [x.sum() for x in (*terms, recorder.returned) if isinstance(x, torch.Tensor) and x.requires_grad]
     if not owners or not outputs:
         return frozenset()
@@ -198,15 +208,19 @@ def _tensor(x: Any) -> Any:
     return torch.as_tensor(x) if isinstance(x, float | int | list | tuple | np.ndarray) else x
 
 
-def _stack(outcomes: list[Outcome]) -> Outcome:
-    """Join the outcomes of single particles along the particle axis."""
+def _stack(runs: list[Run]) -> Run:
+    """Join the runs of single particles along the particle axis; distributions become a list of them."""
 
-    def joined(field: str) -> dict[str, Any]:
-        dicts = [getattr(o, field) for o in outcomes]
-        return {name: torch.cat([d[name] for d in dicts]) for name in dicts[0]}
+    def joined(parts: list[Any]) -> Any:
+        return None if parts[0] is None else torch.cat(parts)
 
-    returned = outcomes[0].returned
-    if returned is not None:
-        returned = torch.cat([o.returned for o in outcomes])
-    distributions = {name: [o.distributions[name] for o in outcomes] for name in outcomes[0].distributions}
-    return Outcome(joined("values"), joined("local"), joined("shared"), returned, distributions=distributions)
+    terms = {}
+    for name, first in runs[0].terms.items():
+        mine = [run.terms[name] for run in runs]
+        terms[name] = Term(
+            joined([term.value for term in mine]),
+            joined([term.log_prob for term in mine]),
+            [q for term in mine for q in term.distribution],
+            first.how,
+        )
+    return Run(terms, joined([run.returned for run in runs]))

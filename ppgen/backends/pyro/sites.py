@@ -8,9 +8,9 @@ import pyro
 import torch
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.subsample_messenger import _Subsample
-from torch.distributions import constraints, kl_divergence
+from torch.distributions import constraints
 
-from ppgen.backends.program import Outcome
+from ppgen.backends.protocol import Run, Term
 from ppgen.backends.recorder import Recorder
 from ppgen.errors import ProgramError
 
@@ -47,7 +47,7 @@ class _Recorder(Recorder):
     def native_parameter(self, msg: Any) -> None:
         """Answer a `pyro.param`: from the fit's own parameters, never from Pyro's global store."""
         name, msg["done"] = msg["name"], True
-        self.program.native = True
+        self.native = True
         make, constraint, owner = self.origin(msg)
         known = (self.found if self.create else self.program.parameters).get(name)
         if known is not None and owner is not known.source:
@@ -122,12 +122,6 @@ class _Recorder(Recorder):
             )
         return log_density * scale if self.is_scaled(msg) else log_density
 
-    def divergence(self, q: Any, p: Any) -> torch.Tensor | None:
-        try:
-            return kl_divergence(q, p)
-        except NotImplementedError:
-            return None
-
     def total(self, log_density: torch.Tensor) -> torch.Tensor:
         if self.particles is None:
             return log_density.sum()
@@ -135,24 +129,33 @@ class _Recorder(Recorder):
         return log_density.sum(tuple(range(-extra, 0))) if extra else log_density
 
     def per_row(self, log_density: torch.Tensor, row_dim: int) -> torch.Tensor:
-        plates = log_density.ndim if self.particles is None else min(log_density.ndim, self.nesting)
-        others = [dim for dim in range(-plates, 0) if dim != row_dim]
-        return log_density.sum(others) if others else log_density
+        return per_row(log_density, row_dim, log_density.ndim if self.particles is None else self.nesting)
 
-    def outcome(self, returned: Any, rows: int | None) -> Outcome:
-        """Sums over sites, brought to [particles, rows] and [particles]."""
-        k = self.particles or 1
+    def outcome(self, rows: int | None) -> Run:
+        """The run of all particles: log densities brought to [particles, rows] and [particles]."""
+        k, alone = self.particles or 1, self.particles is None
 
-        def full(terms: list, *shape: int) -> torch.Tensor:
-            return sum(terms[1:], terms[0]).expand(*shape)
+        def full(name: str, log_prob: torch.Tensor | None) -> torch.Tensor | None:
+            shape = (k,) if self.row_dims[name] is None else (k, rows)
+            return None if log_prob is None else log_prob.expand(*shape)
 
-        local = {kind: full(terms, k, rows) for kind, terms in self.local.items()}
-        shared = {kind: full(terms, k) for kind, terms in self.shared.items()}
-        values = self.values
-        if self.particles is None:
-            values = {name: value.unsqueeze(0) for name, value in values.items()}
-            returned = returned.unsqueeze(0) if self.ask.returned else None
-        return Outcome(values, local, shared, returned, self.deterministic, self.distributions)
+        terms = {
+            name: Term(
+                term.value.unsqueeze(0) if alone and term.value is not None else term.value,
+                full(name, term.log_prob),
+                [term.distribution] if alone else term.distribution,
+                term.how,
+            )
+            for name, term in self.terms.items()
+        }
+        returned = self.returned if isinstance(self.returned, torch.Tensor) else None
+        return Run(terms, returned.unsqueeze(0) if alone and returned is not None else returned)
+
+
+def per_row(log_density: torch.Tensor, row_dim: int, plates: int) -> torch.Tensor:
+    """The sum over all plates but one; plates are the last axes, `plates` of them at most."""
+    others = [dim for dim in range(-min(log_density.ndim, plates), 0) if dim != row_dim]
+    return log_density.sum(others) if others else log_density
 
 
 def _constrained(constraint: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ppgen.backends.program import check_names
+from ppgen.backends.sites import check_names
 
 
 class Storage:

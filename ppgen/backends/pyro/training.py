@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 import torch
 
@@ -17,41 +18,46 @@ class Training:
         """An optimiser from `ppgen.Adam` or the like, or a function from parameters to a torch optimiser."""
         return _Optimizer(spec)
 
-    def compile_loop(self, step: Callable[..., Any], metrics: tuple[str, ...]) -> Callable[..., Any]:
-        """`step`, which gives the scalars `metrics`, repeated; see `Trainer.run`.
+    def compile_loop(
+        self, step: Callable[..., Any], metrics: tuple[str, ...], losses: tuple[str, ...]
+    ) -> Callable[..., Any]:
+        """`step`, which gives the scalars `metrics`, repeated for as long as `losses` are finite.
 
         A step whose loss or gradient is not finite changes nothing.
         """
         step = self.compile(step)
+
+        def fine(new: Mapping[str, torch.Tensor]) -> bool:
+            return all(math.isfinite(float(new[name])) for name in losses)
 
         def run(state: Any, data: Mapping[str, torch.Tensor], index: np.ndarray) -> Any:
             kept: list[dict[str, torch.Tensor]] = []
             for rows in torch.as_tensor(index):
                 state, new = step(state, {name: value[rows] for name, value in data.items()})
                 kept.append(new)
-                if not metrics_finite(new):
+                if not fine(new):
                     break
-            good = len(kept) - (not metrics_finite(kept[-1]))
+            good = len(kept) - (not fine(kept[-1]))
             return state, {name: torch.stack([new[name] for new in kept]) for name in metrics}, good
 
         return run
 
     def gradients(
         self,
-        losses: Callable[[Mapping[str, Any]], dict[str, Any]],
+        losses: Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], Any]],
         parameters: Mapping[str, Any],
         owned: Mapping[str, tuple[str, ...]],
         owners: Mapping[str, Any],
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Each role's loss, and the gradient of each parameter under the loss of the role that owns it.
+    ) -> tuple[dict[str, Any], dict[str, Any], Any]:
+        """Each role's loss, the gradient of each parameter under the loss of the role that owns it, and what else there is.
 
         Args:
-            losses: from parameters to a loss per role.
+            losses: from parameters to (a loss per role, anything else).
             parameters: all parameters by name.
             owned: names that each moving role owns.
             owners: parameters that live in a user's torch module, where their gradients arrive (see `lend`).
         """
-        by_role = losses(parameters)
+        by_role, more = losses(parameters)
         groups = [(loss, names) for loss, _, names in by_loss(by_role, owned) if names]
         grads: dict[str, Any] = {}
         for position, (loss, names) in enumerate(groups):
@@ -60,7 +66,8 @@ class Training:
             grads.update(
                 {n: torch.zeros_like(p) if g is None else g for n, p, g in zip(names, leaves, found, strict=True)}
             )
-        return {role: loss.detach() for role, loss in by_role.items()}, grads
+        more = jax.tree.map(lambda x: x.detach() if isinstance(x, torch.Tensor) else x, more)
+        return {role: loss.detach() for role, loss in by_role.items()}, grads, more
 
 
 class _Optimizer:
@@ -86,8 +93,3 @@ class _Optimizer:
                 group["lr"] = float(self.rate(group["count"]))
         state.step()
         return parameters, state
-
-
-def metrics_finite(metrics: Mapping[str, torch.Tensor]) -> bool:
-    """True when every loss is a finite number."""
-    return all(math.isfinite(float(m)) for m in metrics.values())

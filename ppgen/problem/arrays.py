@@ -1,13 +1,14 @@
 """Data on the host: NumPy arrays over rows, checked and cast before they go to a device."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ppgen.backends.program import Program
+from ppgen.backends.protocol import SEEN
 from ppgen.errors import DataError
+from ppgen.problem.program import Program
 
 
 class DataWarning(UserWarning):
@@ -16,6 +17,8 @@ class DataWarning(UserWarning):
 
 def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.ndarray]:
     """Arrays of any library as NumPy arrays over rows.
+
+    A masked array of NumPy gives two entries: its numbers, and under `seen:<name>` the rows [rows] that are not masked.
 
     Args:
         batch: entries by name; lists, NumPy, torch and JAX arrays will do.
@@ -28,6 +31,10 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
         )
     arrays, cut = {}, []
     for name, value in batch.items():
+        if isinstance(value, np.ma.MaskedArray):
+            value, seen = _unmasked(name, value)
+            if seen is not None:
+                arrays[SEEN + name] = seen
         try:
             array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
         except ValueError as error:
@@ -61,6 +68,19 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
     return arrays
 
 
+def _unmasked(name: str, value: np.ma.MaskedArray) -> tuple[np.ndarray, np.ndarray | None]:
+    """A masked array as its numbers and the rows that have them (None: all do)."""
+    if np.ma.getmask(value) is np.ma.nomask or value.ndim == 0:
+        return value.data, None
+    masked = np.ma.getmaskarray(value).reshape(len(value), -1)
+    if (masked.any(1) != masked.all(1)).any():
+        raise DataError(
+            f"entry {name!r}: expected each row masked as a whole or not at all; got some entries masked in "
+            f"{listed(np.flatnonzero(masked.any(1) & ~masked.all(1)))}. Make a site of each part that can be missing."
+        )
+    return value.filled(0), ~masked.any(1)
+
+
 def cast(arrays: Mapping[str, np.ndarray], model: Program) -> dict[str, np.ndarray]:
     """Give each observed entry the type its site computes with: floats for binary and real sites, integers for classes.
 
@@ -77,15 +97,6 @@ def cast(arrays: Mapping[str, np.ndarray], model: Program) -> dict[str, np.ndarr
         elif classes and array.dtype.kind in "fub" and np.array_equal(array, np.trunc(array)):
             result[name] = array.astype(np.int32)
     return result
-
-
-def check_names(arrays: Iterable[str], expected: Iterable[str], where: str) -> None:
-    """Raise `DataError` unless a batch has the entries that preflight saw."""
-    if set(arrays) != set(expected):
-        raise DataError(
-            f"{where}: expected the entries of the first batch, {sorted(expected)}; got {sorted(arrays)}. "
-            "Correct the names, or add what is missing."
-        )
 
 
 def check_shapes(arrays: Mapping[str, np.ndarray], rows: Mapping[str, tuple[int, ...]], where: str) -> None:
@@ -118,6 +129,8 @@ def check_values(arrays: Mapping[str, np.ndarray], model: Program, where: str = 
         if site is None:
             continue
         outside = site.support.outside(array)
+        if SEEN + name in arrays:
+            outside = (outside.T & arrays[SEEN + name]).T
         if outside.any():
             example = array[tuple(np.argwhere(outside)[0])].tolist()
             raise DataError(

@@ -1,14 +1,15 @@
 """Generative adversarial training."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ppgen import ops
 from ppgen.inference import requirements as needs
-from ppgen.inference.algorithm import Algorithm, Pairing, option, positive
-from ppgen.inference.networks import scalar_program
-from ppgen.joint import Batch, Joint
+from ppgen.inference.algorithm import Algorithm, Played, Turn, option, positive
+from ppgen.inference.critic import Critic
+from ppgen.problem.batch import Batch
+from ppgen.problem.joint import Joint
+from ppgen.problem.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class GAN(Algorithm):
     The generator is the same program as for any other algorithm; its density is not used.
 
     Args:
-        critic: a network of the observed sites, flattened and joined in program order, with one output; or a program;
-            by default a network with two hidden layers of 128.
+        critic: a `ppgen.Critic` on the sites that it is to look at; or a network of the observed sites, flattened and joined
+            in program order, with one output; or a program; by default a network with two hidden layers of 128.
         emit: what the observed sites send: their "mean", or a reparameterised "draw". An implicit site, which has no
             density (`ppgen.distributions.Implicit`), sends its draw either way.
         loss: the model's loss: "nonsaturating" -log s(c(x)), or "saturating" log(1 - s(c(x))), the minimax game itself.
@@ -52,18 +53,22 @@ class GAN(Algorithm):
         emission = needs.a_mean_emission if self.emit == "mean" else needs.a_reparameterised_emission
         return (needs.a_model_that_learns, needs.a_dreamable_model, needs.gradient_to_the_model, emission)
 
-    def programs(self, pairing: Pairing) -> dict[str, Any]:
+    def critics(self, problem: Problem) -> dict[str, Any]:
         """The critic."""
-        return {"critic": scalar_program("critic", self.critic, pairing)}
+        critic = self.critic if isinstance(self.critic, Critic) else Critic(net=self.critic)
+        return {"critic": critic.program("critic", problem)}
 
-    def losses(self, p: Joint, batch: Batch, critic: Joint) -> Mapping[str, ops.Array]:
+    def play(self, p: Joint, q: Joint, batch: Batch, turn: Turn) -> Played:
         """Binary cross-entropies of the critic, in nats per row."""
-        explicit = [site.name for site in p.program.observed(batch) if site.has_density]
+        critic = turn.critics["critic"]
+        explicit = [site.name for site in p.program.observed(batch.observed) if site.has_density]
         fake = p.dream(batch, emit=explicit if self.emit == "mean" else ())
         real_score, fake_score = critic(batch), critic(batch | fake.values)
         fooled = ops.mean(ops.softplus(-fake_score))
         caught = ops.mean(ops.softplus(fake_score))
-        return {
-            "critic": ops.mean(ops.softplus(-real_score)) + caught,
-            "model": fooled if self.loss == "nonsaturating" else -caught,
-        }
+        return Played(
+            {
+                "critic": ops.mean(ops.softplus(-real_score)) + caught,
+                "model": fooled if self.loss == "nonsaturating" else -caught,
+            }
+        )

@@ -2,33 +2,29 @@
 
 from collections.abc import Iterable
 
-from ppgen.backends.program import Program
 from ppgen.errors import ProgramError
+from ppgen.problem.program import Program
 
 
 def match(model: Program, guide: Program, data: Iterable[str]) -> None:
-    """Compare the two site tables."""
+    """Compare the two site tables; a site that the data give is given to the guide too, and must fit it as well."""
     wanted = {site.name: site for site in model.latent(data)}
     given = {site.name: site for site in guide.latent() if site.kind != "auxiliary"}
+    observed = {site.name: site for site in model.observed(data)}
     if missing := [name for name in wanted if name not in given]:
         raise ProgramError(
             f"the guide misses latent site{'s' * (len(missing) > 1)} {missing} of the model; got {list(given)}. "
             "Sample them in the guide, or observe them in the data."
         )
     for name in given:
-        if name in wanted:
+        if name in wanted or (name in observed and not observed[name].observed):
             continue
-        if name in set(data):
-            raise ProgramError(
-                f"the guide samples {name!r}, which the data observe; expected only the model's latent sites "
-                f"{list(wanted)}. Take {name!r} as an argument of the guide instead."
-            )
         raise ProgramError(
             f"the guide samples a site {name!r} that is not latent in the model; expected {list(wanted)}. "
             "Remove it or rename it."
         )
-    for name, p in wanted.items():
-        q = given[name]
+    for name, q in given.items():
+        p = wanted.get(name) or observed[name]
         if set(p.plates) != set(q.plates):
             raise ProgramError(
                 f"site {name!r} lies in plates {sorted(p.plates)} of the model but {sorted(q.plates)} of the guide; "

@@ -1,13 +1,13 @@
 """The importance-weighted bound."""
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ppgen import ops
 from ppgen.inference import requirements as needs
-from ppgen.inference.algorithm import Algorithm, option, per_row, positive, valued
-from ppgen.joint import Batch, Joint
+from ppgen.inference.algorithm import Algorithm, Losses, option, positive
+from ppgen.inference.estimators import doubly_reparameterised, per_row, sticking_the_landing, vimco
+from ppgen.problem.batch import Batch
+from ppgen.problem.joint import Joint
 
 
 @dataclass(frozen=True)
@@ -37,29 +37,14 @@ class IWAE(Algorithm):
         pathwise = () if self.gradient == "vimco" else (needs.a_reparameterised_guide,)
         return (needs.densities, needs.weights, needs.a_guide, *pathwise, needs.weights_of_the_full_data)
 
-    def losses(self, p: Joint, q: Joint, batch: Batch) -> Mapping[str, ops.Array]:
+    def losses(self, p: Joint, q: Joint, batch: Batch) -> Losses:
         """Minus the bound, in nats per row."""
-        pathwise = self.gradient != "vimco" or not q.reparameterised()
-        z = q.draw(batch, self.particles, pathwise=pathwise)
-        log_q = q.frozen.log_prob(batch | z.values) if self.gradient in ("stl", "dreg") else z.log_prob
-        log_w = p.pool(p.log_prob(batch | z.values) - log_q, batch)
-        bound = ops.logmeanexp(log_w, 0)
-        loss = -per_row(bound[None], batch)
-
+        z = q.draw(batch, self.particles, pathwise=self.gradient != "vimco" or not q.reparameterised(batch.observed))
+        stl = self.gradient in ("stl", "dreg")
+        log_w = p.pool(sticking_the_landing(p, q, batch, z) if stl else p.log_weight(batch, z), batch)
+        loss = -per_row(ops.logmeanexp(log_w, 0)[None], batch)
         if self.gradient == "dreg":
-            weight = ops.stop_gradient(ops.softmax(log_w, 0))
-            return {"model": loss, "guide": valued(loss, -ops.sum(ops.square(weight) * log_w) / batch.rows)}
+            return {"model": loss, "guide": doubly_reparameterised(log_w, batch)}
         if self.gradient == "vimco":
-            advantage = ops.stop_gradient(bound - without_each(log_w))
-            score = p.pool(z.score, batch)
-            return {"model": loss, "guide": valued(loss, loss - ops.sum(advantage * score) / batch.rows)}
+            return {"model": loss, "guide": vimco(log_w, p.pool(z.held.log_prob, batch), batch)}
         return {"model": loss, "guide": loss}
-
-
-def without_each(log_w: ops.Array) -> ops.Array:
-    """The bound with each particle's weight replaced by the geometric mean of the others, [particles, rows]."""
-    k = log_w.shape[0]
-    others = (ops.sum(log_w, 0, keepdims=True) - log_w) / (k - 1)
-    itself = ops.eye(k)[:, :, None] > 0
-    replaced = ops.where(itself, others[:, None], log_w[None])
-    return ops.logsumexp(replaced, 1) - math.log(k)

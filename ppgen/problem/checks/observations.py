@@ -5,26 +5,35 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.backends.program import Program
+from ppgen.backends.protocol import SEEN
 from ppgen.errors import DataError, ProgramError
+from ppgen.problem.program import Program
 
 
-def link(model: Program, observed: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Find out which argument each `obs=` site of a native program observes, by comparing their numbers."""
+def links(model: Program, observed: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Which argument each `obs=` site of a native program observes, found by comparing their numbers."""
+    found = {}
     for site, value in observed.items():
         numbers = model.backend.numpy(value).ravel()
         for name in model.arguments:
             array = arrays.get(name)
             if array is not None and array.size == numbers.size and np.array_equal(array.ravel(), numbers):
-                model.observes[site] = name
+                found[site] = name
                 break
+    return found
 
 
 def every_entry_is_used(model: Program, guide: Program | None, arrays: Mapping[str, np.ndarray]) -> None:
     """A name that no program knows is a misspelt key or a forgotten observation."""
     known = {*model.sites, *model.arguments, *(guide.arguments if guide else ())}
     for name in arrays:
-        if name not in known:
+        if name.startswith(SEEN):
+            if name.removeprefix(SEEN) not in model.sites:
+                raise DataError(
+                    f"entry {name.removeprefix(SEEN)!r} has masked rows, and is no site of the model; expected masks on "
+                    f"sites, {list(model.sites)}. Fill its missing rows."
+                )
+        elif name not in known:
             raise DataError(
                 f"the data have an entry {name!r} that no program uses; expected a site or argument, one of "
                 f"{sorted(known - {'rows'})}. Rename the entry or the site, or leave it out."

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.backends.program import Program
 from ppgen.errors import ProgramError
+from ppgen.problem.program import Program
 
 
 def shared(model: Program, guide: Program, start: Mapping[str, Any], guide_start: Mapping[str, Any]) -> None:

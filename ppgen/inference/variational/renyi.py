@@ -1,12 +1,13 @@
 """Renyi's variational bound."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ppgen import ops
 from ppgen.inference import requirements as needs
-from ppgen.inference.algorithm import Algorithm, per_row, positive
-from ppgen.joint import Batch, Joint
+from ppgen.inference.algorithm import Algorithm, Losses, positive
+from ppgen.inference.estimators import per_row
+from ppgen.problem.batch import Batch
+from ppgen.problem.joint import Joint
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Renyi(Algorithm):
         pooled = () if self.alpha == 1 else (needs.weights_of_the_full_data,)
         return (needs.densities, needs.weights, needs.a_guide, needs.a_reparameterised_guide, *pooled)
 
-    def losses(self, p: Joint, q: Joint, batch: Batch) -> Mapping[str, ops.Array]:
+    def losses(self, p: Joint, q: Joint, batch: Batch) -> Losses:
         """Minus the bound, in nats per row."""
         z = q.draw(batch, self.particles)
         log_w = p.log_weight(batch, z)

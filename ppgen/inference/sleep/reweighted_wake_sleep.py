@@ -1,12 +1,13 @@
 """Reweighted wake-sleep."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ppgen import ops
 from ppgen.inference import requirements as needs
-from ppgen.inference.algorithm import Algorithm, per_row, positive
-from ppgen.joint import Batch, Joint
+from ppgen.inference.algorithm import Algorithm, Losses, positive
+from ppgen.inference.estimators import per_row
+from ppgen.problem.batch import Batch
+from ppgen.problem.joint import Joint
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,10 @@ class ReweightedWakeSleep(Algorithm):
             *sleep,
         )
 
-    def losses(self, p: Joint, q: Joint, batch: Batch) -> Mapping[str, ops.Array]:
+    def losses(self, p: Joint, q: Joint, batch: Batch) -> Losses:
         """Minus the bound for the model; minus weighted log densities for the guide; nats per row."""
-        z = q.frozen.draw(batch, self.particles)
-        log_p, log_q = p.log_prob(batch | z.values), q.log_prob(batch | z.values)
+        values = batch | q.draw(batch, self.particles, pathwise=False, density=False).values
+        log_p, log_q = p.log_prob(values), q.trace(values).latent.log_prob
         log_w = p.pool(log_p - ops.stop_gradient(log_q), batch)
         losses = {"model": -per_row(ops.logmeanexp(log_w, 0)[None], batch)}
 

@@ -1,14 +1,14 @@
 """Maximum likelihood, exact."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ppgen import ops
 from ppgen.inference import requirements as needs
-from ppgen.inference.algorithm import Algorithm
-from ppgen.inference.enumeration import log_evidence
-from ppgen.joint import Batch, Joint
+from ppgen.inference.algorithm import Algorithm, Losses
+from ppgen.inference.exact.enumeration import log_evidence
+from ppgen.problem.batch import Batch
+from ppgen.problem.joint import Joint
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,6 @@ class MaximumLikelihood(Algorithm):
         needs.weights_of_the_full_data,
     )  # fmt: skip
 
-    def losses(self, p: Joint, batch: Batch) -> Mapping[str, ops.Array]:
+    def losses(self, p: Joint, q: Joint, batch: Batch) -> Losses:
         """Minus log p(x), in nats per row."""
         return {"model": -ops.sum(log_evidence(p, batch)) / batch.rows}

@@ -1,12 +1,12 @@
 """The wake-sleep algorithm."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ppgen import ops
 from ppgen.inference import requirements as needs
-from ppgen.inference.algorithm import Algorithm, per_row
-from ppgen.joint import Batch, Joint
+from ppgen.inference.algorithm import Algorithm, Losses
+from ppgen.inference.estimators import per_row
+from ppgen.problem.batch import Batch
+from ppgen.problem.joint import Joint
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class WakeSleep(Algorithm):
 
     needs = (needs.densities, needs.a_guide, needs.a_latent_site, needs.a_dreamable_model)
 
-    def losses(self, p: Joint, q: Joint, batch: Batch) -> Mapping[str, ops.Array]:
+    def losses(self, p: Joint, q: Joint, batch: Batch) -> Losses:
         """Minus the two log densities, in nats per row."""
-        awake = q.draw(batch)
+        awake = q.draw(batch, pathwise=False, density=False)
         dream = p.dream(batch)
         return {
             "model": -per_row(p.log_prob(batch | awake.values), batch),

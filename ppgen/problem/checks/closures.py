@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ppgen.backends.program import Program
 from ppgen.errors import ProgramError
+from ppgen.problem.program import Program
 
 
 def registered(program: Program, met: dict[int, Any]) -> None:

@@ -2,123 +2,86 @@
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ppgen.backends.program import Initialiser, Program, Site
-from ppgen.errors import DataError, PpgenError, ProgramError
-from ppgen.inference import ALGORITHMS
-from ppgen.inference.algorithm import Algorithm, Pairing
-from ppgen.training.arrays import cast, check_finite, check_values
-from ppgen.training.checks import closures, observations, parameters, plates, sites
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What preflight found.
-
-    Attributes:
-        programs: the inspected programs by role.
-        parameters: their initial parameters (unconstrained) by name.
-        pairing: what the algorithm was asked to work on.
-        rows: the shape of one row of each entry of the data.
-    """
-
-    programs: dict[str, Program]
-    parameters: dict[str, Any]
-    pairing: Pairing
-    rows: dict[str, tuple[int, ...]]
-
-    @property
-    def model(self) -> Program:
-        """The model."""
-        return self.programs["model"]
+from ppgen.backends.protocol import SEEN
+from ppgen.backends.sites import Initialiser, Site
+from ppgen.errors import PpgenError, ProgramError
+from ppgen.problem.arrays import cast, check_finite, check_values
+from ppgen.problem.checks import closures, observations, parameters, plates, sites
+from ppgen.problem.program import Program
 
 
 def preflight(
     model: Callable[..., Any],
     guide: Callable[..., Any] | None,
-    algorithm: Algorithm,
     backend: Any,
     arrays: Mapping[str, np.ndarray],
     *,
     seed: int = 0,
     rows_plate: str | None = None,
     full_batch: bool = False,
-) -> Plan:
+) -> tuple[dict[str, Program], dict[str, Any]]:
     """Inspect programs on a first batch and check that they mean something together.
 
     Args:
         model: the model program.
         guide: the guide program, if there is one.
-        algorithm: what is to learn them.
         backend: the backend.
         arrays: a batch on the host.
         seed: seed of the initial parameters.
         rows_plate: name of the plate of rows in a native program, where it is in doubt.
         full_batch: whether each step sees all the data.
 
+    Returns:
+        The inspected programs by role, and their initial parameters (unconstrained) by name.
+
     Raises:
         ProgramError: programs that do not fit each other.
         DataError: a batch that does not fit them.
-        IllegalPairing: an algorithm that cannot learn them.
     """
     check_finite(arrays, "the batch")
-    create = Initialiser(seed)
-    p = Program(model, "model", backend, rows_plate)
-    seen = _inspect(p, arrays, create)
-    p.rows_plate = rows_plate or _rows_plate(p, arrays)
+    create, given = Initialiser(seed), whole(arrays)
+    p, seen = inspect(Program(model, "model", backend, rows_plate), arrays, create)
+    p = replace(p, rows_plate=rows_plate or _rows_plate(p, given))
     arrays = cast(arrays, p)
-    found, programs, q = dict(seen.created), [p], None
+    p = replace(p, observes=observations.links(p, seen.observations, arrays))
+    found, programs = dict(seen.created), {"model": p}
     if guide is not None:
-        q = Program(guide, "guide", backend, p.rows_plate, borrow_arguments=p.arguments)
-        seen_q = _inspect(q, arrays, create)
+        q, seen_q = inspect(Program(guide, "guide", backend, p.rows_plate, borrowed=p.arguments), arrays, create)
         parameters.shared(p, q, seen.created, seen_q.created)
-        found, programs = {**seen_q.created, **found}, [p, q]
+        found, programs = {**seen_q.created, **found}, {"model": p, "guide": q}
 
-    observations.link(p, seen.observations, arrays)
-    observations.every_entry_is_used(p, q, arrays)
+    observations.every_entry_is_used(p, programs.get("guide"), arrays)
     observations.something_is_observed(p, arrays)
-    for program in programs:
+    for program in programs.values():
         plates.batch_axes_are_plates(program)
         plates.rows_match(program, arrays)
     observations.shapes(p, seen.observations, arrays)
     observations.inside_rows(p, arrays)
     check_values(arrays, p, "the batch")
-    if q is not None:
-        sites.match(p, q, arrays)
+    if guide is not None:
+        sites.match(p, programs["guide"], given)
     if not full_batch or seen.trouble:
-        for program in programs:
+        for program in programs.values():
             _look_again(program, arrays, full_batch, create)
 
-    pairing = Pairing(p, q, frozenset(arrays), full_batch)
-    algorithm.check(pairing, ALGORITHMS)
-    programs = {"model": p, **({"guide": q} if q is not None else {})}
-    for role, fn in algorithm.programs(pairing).items():
-        extra = Program(fn, role, backend, p.rows_plate)
-        seen = _inspect(extra, arrays, create)
-        plates.one_number_a_row(extra, seen.returned, arrays)
-        found.update(seen.created)
-        programs[role] = extra
-    programs = {role: program for role, program in programs.items() if role in (*algorithm.roles, "guide")}
-    for role in algorithm.roles:
-        if role not in programs:  # a model without latent sites needs no guide
-            programs[role] = Program(_nothing, role, backend, p.rows_plate)
-    for program in programs.values():
-        program.nesting = max(pr.nesting for pr in programs.values())
-    backend.settle(programs.values(), found, arrays, plates.rows_of(arrays))
-    return Plan(programs, found, pairing, {name: value.shape[1:] for name, value in arrays.items()})
+    nesting = max(program.nesting for program in programs.values())
+    programs = {role: replace(program, nesting=nesting) for role, program in programs.items()}
+    return backend.arrange(programs, found, arrays, plates.rows_of(arrays)), found
 
 
-def _nothing() -> None:
-    """The guide of a model that has no latent sites."""
+def whole(entries: Iterable[str]) -> frozenset[str]:
+    """Names of the entries that are given in every row."""
+    names = set(entries)
+    return frozenset(n for n in names if not n.startswith(SEEN) and SEEN + n not in names)
 
 
-def _inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initialiser) -> Any:
-    """Fill the program's site table and parameters from one run on `arrays`."""
+def inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initialiser) -> tuple[Program, Any]:
+    """The program with its sites and parameters as one run on `arrays` finds them, and what else that run found."""
     backend, rows = program.backend, plates.rows_of(arrays)
     before = random.getstate(), np.random.get_state()[1:]
     try:
@@ -134,11 +97,16 @@ def _inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initial
             f"the {program.role} draws from Python's or NumPy's own generator, which a compiled program does only "
             "once; expected randomness from sample sites. Replace the draw by ppgen.sample."
         )
-    program.sites = recorder.sites
-    program.parameters = recorder.found
-    program.nesting = max((site.rank for site in program.sites.values()), default=0) or 1
+    program = replace(
+        program,
+        sites=recorder.sites,
+        parameters=recorder.found,
+        native=recorder.native,
+        idle=recorder.idle,
+        nesting=max((site.rank for site in recorder.sites.values()), default=0) or 1,
+    )
     closures.registered(program, met)
-    return recorder
+    return program, recorder
 
 
 def _look_again(program: Program, arrays: Mapping[str, np.ndarray], full_batch: bool, create: Initialiser) -> None:
@@ -146,10 +114,10 @@ def _look_again(program: Program, arrays: Mapping[str, np.ndarray], full_batch: 
 
     A program that sees all the data in each step may have sizes of its own: all rows again.
     """
-    again, rows = copy(program), plates.rows_of(arrays)
+    rows = plates.rows_of(arrays)
     if not full_batch:
         arrays = {name: value[: (rows + 1) // 2] for name, value in arrays.items()}
-    seen = _inspect(again, arrays, create)
+    again, seen = inspect(program, arrays, create)
     if seen.trouble:
         raise _does_not_run(program, arrays, seen.trouble) from seen.trouble
     plates.batch_axes_are_plates(again)
@@ -192,6 +160,3 @@ def _rows_plate(model: Program, data: Iterable[str]) -> str:
         f"expected one plate that holds every observed site of the model; got {held}. "
         "Put the rows in a plate, or name it: ppgen.fit(..., rows='batch')."
     )
-
-
-__all__ = ["DataError", "Plan", "preflight"]

@@ -1,0 +1,355 @@
+"""What a backend provides: the one file to read before writing a third.
+
+A backend is one object (`ppgen.backends.get(name)`) with the five parts below. Everything above this folder (problems,
+algorithms, the trainer, evaluation) is written against them and imports no framework. Most of what happens at a site is
+shared by all backends in `ppgen.backends.recorder`: a backend stands a `Recorder` under the running program (a handler of
+its framework passes each message to `before` and `after`) and says how a log density is evaluated and where plates and
+particles lie in its arrays (the abstract methods there).
+
+Arrays of a backend are written `Array`, its distributions `Distribution`, its random keys `Key`: each is whatever the
+framework has. K is the number of particles, N that of rows.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from ppgen.backends.sites import Initialiser, Parameter, Site
+
+Array = Any
+Distribution = Any
+Key = Any
+Parameters = Mapping[str, Any]
+"""Unconstrained parameters by full name: arrays, or (of native networks) trees of arrays."""
+
+SEEN = "seen:"
+"""Begins the name of an entry that says in which rows a site is observed: `seen:y` [rows], booleans, beside `y`."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one run does at the sites that were given no value.
+
+    Attributes:
+        draw: "pathwise" lets gradients flow through reparameterised draws, "held" through none; None makes a missing value
+            an error.
+        fresh: ignore what the program itself observes, so that those sites are drawn too.
+        mean: sites that take their distribution's mean in place of a draw.
+        density: compute log densities of drawn sites.
+    """
+
+    draw: str | None = "pathwise"
+    fresh: bool = False
+    mean: frozenset[str] = frozenset()
+    density: bool = True
+
+
+@dataclass(frozen=True)
+class Term:
+    """What happened at one site.
+
+    Attributes:
+        value: the site's value, [K, ...]; None where it was given.
+        log_prob: its log density, summed over events and inner plates: [K, N] in the plate of rows, [K] outside it;
+            None where it has none, or none was asked for.
+        distribution: what it came from, with the particle axis.
+        how: "given", "pathwise" (a draw that carries its gradient), "held" (one that does not) or "mean".
+    """
+
+    value: Array
+    log_prob: Array | None
+    distribution: Distribution
+    how: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a program gave.
+
+    Attributes:
+        terms: by site, in program order.
+        returned: what the program returned, if that is an array (a critic's score), [K, N].
+    """
+
+    terms: dict[str, Term]
+    returned: Array | None = None
+
+
+@runtime_checkable
+class Inspected(Protocol):
+    """A program as a backend sees it: a function, and what inspection found (`ppgen.problem.program.Program`)."""
+
+    role: str
+    rows_plate: str | None
+    sites: Mapping[str, Site]
+    parameters: Mapping[str, Parameter]
+    native: bool
+    nesting: int
+    vectorises: bool
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names that the program looks up in a batch."""
+        ...
+
+    def call(self, available: Mapping[str, Any], rows: int | None) -> Any:
+        """Run the function itself; whoever calls has set up the handlers."""
+        ...
+
+    def latent(self, given: Any = ()) -> list[Site]:
+        """Sites that are neither observed by the program nor in `given`."""
+        ...
+
+
+@runtime_checkable
+class Looked(Protocol):
+    """What one look at a program found: a `Recorder` after an inspection."""
+
+    sites: dict[str, Site]
+    found: dict[str, Parameter]
+    created: dict[str, Any]
+    observations: dict[str, Any]
+    native: bool
+    idle: frozenset[str]
+    trouble: Exception | None
+    returned: Any
+
+
+@runtime_checkable
+class Arrays(Protocol):
+    """Keys, arrays, constraints and compilation."""
+
+    name: str
+    library: str
+    compiles: bool
+
+    def key(self, seed: int) -> Key:
+        """The key of a seed."""
+        ...
+
+    def fold_in(self, key: Key, data: Any) -> Key:
+        """A new key from a key and a number; the same two give the same one. `data` may itself be a key."""
+        ...
+
+    def array(self, x: Any) -> Array:
+        """NumPy's numbers as an array, of the same type."""
+        ...
+
+    def numpy(self, x: Array) -> np.ndarray:
+        """An array on the host."""
+        ...
+
+    def is_array(self, x: Any) -> bool:
+        """Whether `x` is an array of this backend."""
+        ...
+
+    def double(self) -> bool:
+        """Whether the framework computes in double precision."""
+        ...
+
+    def stop_gradient(self, x: Any) -> Any:
+        """`x`, an array or a tree of arrays, as a constant."""
+        ...
+
+    def constraint(self, name: str) -> Any:
+        """The framework's constraint of a name in `ppgen.language.CONSTRAINTS`."""
+        ...
+
+    def constrain(self, constraint: Any, value: Array) -> Array:
+        """From the reals onto a constraint."""
+        ...
+
+    def unconstrain(self, constraint: Any, value: Array) -> Array:
+        """The inverse of `constrain`."""
+        ...
+
+    def bijection(self, distribution: Distribution) -> Any:
+        """The map from the reals onto a distribution's support, as the framework has it."""
+        ...
+
+    def parameter(self, value: Any) -> Any:
+        """A new parameter with this value."""
+        ...
+
+    def leaf(self, value: Any) -> Any:
+        """A parameter's own copy of a value, to begin training with."""
+        ...
+
+    def compile(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """`fn`, compiled where the framework compiles; argument checks are off inside."""
+        ...
+
+    def without_gradients(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """`compile`, for a function that nobody differentiates."""
+        ...
+
+    def unchecked(self) -> AbstractContextManager[Any]:
+        """Inside, the framework checks no arguments of distributions."""
+        ...
+
+    def all_finite(self, parameters: Parameters) -> bool:
+        """True when no parameter is NaN or infinite."""
+        ...
+
+
+@runtime_checkable
+class Programs(Protocol):
+    """The primitives of the language, running programs, and the first look at them."""
+
+    def sample(self, name: str, fn: Distribution, infer: dict[str, Any]) -> Array:
+        """The framework's `sample`."""
+        ...
+
+    def plate(self, name: str, size: int, dim: int | None) -> AbstractContextManager[Any]:
+        """The framework's `plate`."""
+        ...
+
+    def deterministic(self, name: str, value: Array) -> Array:
+        """The framework's `deterministic`."""
+        ...
+
+    def factor(self, name: str, log_factor: Array) -> None:
+        """The framework's `factor`."""
+        ...
+
+    def distribution(self, name: str) -> Callable[..., Distribution]:
+        """What makes the distribution called `ppgen.dist.<name>`."""
+        ...
+
+    def module(self, run: Any, name: str, net: Any) -> Callable[..., Any]:
+        """A network of the framework as a function of its inputs, its parameters asked of the recorder `run`."""
+        ...
+
+    def same_network(self, a: Any, b: Any) -> bool:
+        """Whether two network objects describe one network (and do not hold arrays of their own)."""
+        ...
+
+    def run(
+        self, program: Inspected, parameters: Parameters, key: Key, fixed: Mapping[str, Array],
+        drawn: Mapping[str, Array], rows: int | None, particles: int, request: Request,
+    ) -> Run:  # fmt: skip
+        """Run a program once per particle.
+
+        Args:
+            program: what to run.
+            parameters: its parameters.
+            key: randomness of this run.
+            fixed: values without a particle axis (data, covariates).
+            drawn: values with one, [K, ...].
+            rows: number of rows.
+            particles: number of particles K.
+            request: what to do at sites without a value.
+        """
+        ...
+
+    def divergence(
+        self, program: Inspected, site: Site, q: Distribution, p: Distribution, particles: int
+    ) -> Array | None:
+        """KL(q || p) of two distributions of a site's terms, shaped like their log densities; None without a closed form."""
+        ...
+
+    def watching(self) -> AbstractContextManager[dict[int, Any]]:
+        """Inside, parameters of the framework's own networks that meet an operation are noted, by id."""
+        ...
+
+    def inspect(
+        self, program: Inspected, values: Mapping[str, np.ndarray], rows: int | None, create: Initialiser, key: Key
+    ) -> Looked:
+        """Run a program once without compiling it, to learn its sites and make its parameters."""
+        ...
+
+    def arrange(
+        self, programs: Mapping[str, Any], parameters: Parameters, values: Mapping[str, np.ndarray], rows: int
+    ) -> dict[str, Any]:
+        """The programs with what only a look at all of them tells: whose parameters are whose, how particles run."""
+        ...
+
+
+@runtime_checkable
+class Densities(Protocol):
+    """Learnable distributions as the framework's own."""
+
+    def density(self, learnable: Any, params: Parameters, context: Array | None = None) -> Distribution:
+        """A native distribution of a `ppgen.distributions.Learnable`; gradients reach its parameters and its context."""
+        ...
+
+
+@runtime_checkable
+class Training(Protocol):
+    """Gradients by role, optimisers and the training loop."""
+
+    def optimizer(self, spec: Any) -> Any:
+        """An object with `init(parameters)` and `update(gradients, state, parameters)`, of a spec or a native optimiser."""
+        ...
+
+    def gradients(
+        self, losses: Callable[[Parameters], Any], parameters: Parameters, owned: Mapping[str, tuple[str, ...]],
+        owners: Mapping[str, Any],
+    ) -> tuple[dict[str, Any], dict[str, Any], Any]:  # fmt: skip
+        """Each role's loss, the gradient of each parameter under the loss of the role that owns it, and what else there is.
+
+        Args:
+            losses: from parameters to (a loss per role, anything else). Roles with one loss object share a backward pass.
+            parameters: all parameters.
+            owned: names that each moving role owns.
+            owners: parameters that live in a user's network, where their gradients arrive.
+        """
+        ...
+
+    def compile_loop(
+        self, step: Callable[..., Any], metrics: tuple[str, ...], losses: tuple[str, ...]
+    ) -> Callable[..., Any]:
+        """`step(state, batch) -> state, metrics` over many minibatches, `run(state, data, index)`; see `Trainer.run`.
+
+        It stops where one of the metrics named in `losses` is not finite.
+        """
+        ...
+
+    def usable(self, losses: Mapping[str, Array], grads: Mapping[str, Array]) -> bool:
+        """False where an update must not be made, because a loss or gradient is not finite (where that is known)."""
+        ...
+
+    def undo(self, parameters: Parameters, optimizer: Any) -> Callable[[], None]:
+        """A function that puts parameters and their optimiser back to what they are now."""
+        ...
+
+    def snapshot(self, tree: Any) -> Any:
+        """A copy that later steps leave alone."""
+        ...
+
+    def counter(self) -> Any:
+        """The number of steps before the first."""
+        ...
+
+    def owns(self, source: Any) -> bool:
+        """Whether a parameter's source is a tensor inside a user's network, which computes with it."""
+        ...
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """Parameters and training states as arrays by name, and back."""
+
+    def export(self, parameters: Parameters, specs: Mapping[str, Parameter]) -> dict[str, np.ndarray]:
+        """Constrained parameters by full name, on the host."""
+        ...
+
+    def load(self, like: Parameters, given: Mapping[str, np.ndarray], specs: Mapping[str, Parameter]) -> dict[str, Any]:
+        """The inverse of `export`: parameters like `like`, with the numbers of `given` where it has them."""
+        ...
+
+    def pack(self, state: Any) -> dict[str, np.ndarray]:
+        """Everything in a training state as arrays by path."""
+        ...
+
+    def unpack(self, like: Any, arrays: Mapping[str, np.ndarray], optimizers: bool = True) -> Any:
+        """A state like `like` with the numbers of `arrays`; the optimisers' only if asked for."""
+        ...
+
+
+@runtime_checkable
+class Backend(Arrays, Programs, Densities, Training, Storage, Protocol):
+    """All five parts."""

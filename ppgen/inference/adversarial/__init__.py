@@ -1,0 +1,1 @@
+"""Games with a critic in place of a density."""

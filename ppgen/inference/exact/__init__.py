@@ -1,0 +1,1 @@
+"""Likelihoods without a bound: sums over discrete latent sites, and EM."""

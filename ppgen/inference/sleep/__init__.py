@@ -1,0 +1,1 @@
+"""Two phases: the model explains data, the guide explains weighted draws or dreams."""

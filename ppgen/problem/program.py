@@ -1,0 +1,121 @@
+"""A program: a function with `sample` statements, and what is known about it once it has been looked at."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ppgen.backends.protocol import SEEN
+from ppgen.backends.sites import Parameter, Site
+from ppgen.errors import DataError, ProgramError
+
+
+@dataclass(frozen=True)
+class Program:
+    """A model, a guide or a critic under one backend.
+
+    Attributes:
+        fn: the function with `sample` statements.
+        role: who it is in a game: "model", "guide" or the name of a critic.
+        backend: what runs it.
+        rows_plate: the name of the plate of rows.
+        sites: what inspection found, by name in program order.
+        parameters: likewise.
+        native: whether it was written in the backend's own language.
+        nesting: number of plate dimensions, at least one, that particles leave free (Pyro).
+        vectorises: whether its particles can run at once (Pyro).
+        observes: in a native program, the argument that each observed site observes.
+        idle: parameters that it registers but does not use (Pyro).
+        borrowed: argument names for a function of `*args, **kwargs`: the model's.
+    """
+
+    fn: Callable[..., Any]
+    role: str
+    backend: Any
+    rows_plate: str | None = None
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    native: bool = False
+    nesting: int = 1
+    vectorises: bool = True
+    observes: Mapping[str, str] = field(default_factory=dict)
+    idle: frozenset[str] = frozenset()
+    borrowed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not callable(self.fn):
+            raise ProgramError(f"expected the {self.role} to be a function with sample statements; got {self.fn!r}.")
+
+    @cached_property
+    def _signature(self) -> tuple[inspect.Parameter, ...]:
+        try:
+            return tuple(inspect.signature(getattr(self.fn, "forward", self.fn)).parameters.values())
+        except (TypeError, ValueError):
+            return ()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of its own arguments."""
+        return tuple(p.name for p in self._signature if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The arguments that have no default."""
+        return tuple(p.name for p in self._signature if p.name in self.names and p.default is p.empty)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names the program looks up in a batch."""
+        variadic = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in self._signature)
+        return self.names or (self.borrowed if variadic else ())
+
+    def bind(self, available: Mapping[str, Any], rows: int | None) -> dict[str, Any]:
+        """The program's arguments, taken from `available` by name; `rows` is the number of rows."""
+        kwargs = {}
+        for name in self.arguments:
+            if SEEN + name in available:
+                raise DataError(
+                    f"the {self.role} takes an argument {name!r}, which is given in some rows only; expected a value in every "
+                    f"row. Sample it in the {self.role} instead, sample({name!r}, ...): it has the data's value where they "
+                    "have one."
+                )
+            if name in available:
+                kwargs[name] = available[name]
+            elif name == "rows" and rows is not None:
+                kwargs[name] = rows
+            elif name in self.required:
+                raise DataError(
+                    f"the {self.role} takes an argument {name!r} that the batch does not have; "
+                    f"expected one of its entries {sorted(available)}. "
+                    f"Add {name!r} to the data, rename the argument, or give it a default."
+                )
+        return kwargs
+
+    def call(self, available: Mapping[str, Any], rows: int | None) -> Any:
+        """Run the function itself; whoever calls has set up the handlers."""
+        return self.fn(**self.bind(available, rows))
+
+    # the site table ------------------------------------------------------------------------------------------
+
+    def latent(self, given: Iterable[str] = ()) -> list[Site]:
+        """Sites that are neither observed by the program nor in `given`, in program order."""
+        return [s for s in self.sites.values() if s.kind != "factor" and not s.observed and s.name not in given]
+
+    def observed(self, given: Iterable[str] = ()) -> list[Site]:
+        """Sites that the program observes or that are in `given`."""
+        return [s for s in self.sites.values() if s.kind != "factor" and (s.observed or s.name in given)]
+
+    def is_local(self, site: Site) -> bool:
+        """True for sites inside the plate of rows."""
+        return self.rows_plate in site.plates
+
+    def atoms(self, site: Site) -> int:
+        """How many scalar variables one row of a site holds."""
+        rows = site.plates[self.rows_plate][1] if self.rows_plate in site.plates else 1
+        return math.prod(site.batch_shape) // max(rows, 1) * math.prod(site.event_shape)
+
+    def has_global(self, given: Iterable[str] = ()) -> bool:
+        """True when a latent site lies outside the plate of rows, so that weights belong to the whole data."""
+        return not all(self.is_local(site) for site in self.latent(given))
