@@ -1,6 +1,6 @@
 """ppgen: deep generative models as programs, learned by swappable algorithms on NumPyro or Pyro."""
 
-from ppgen import backends, data, distributions, evaluation, models, nn, ops
+from ppgen import backends, data, distributions, evaluation, guides, models, nn, ops
 from ppgen.evaluation import Evaluation, evaluate
 from ppgen.inference import (
     ELBO,
@@ -53,6 +53,7 @@ __all__ = [
     "evaluation",
     "factor",
     "fit",
+    "guides",
     "load",
     "models",
     "module",

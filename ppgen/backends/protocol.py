@@ -166,10 +166,6 @@ class Arrays(Protocol):
         """The inverse of `constrain`."""
         ...
 
-    def bijection(self, distribution: Distribution) -> Any:
-        """The map from the reals onto a distribution's support, as the framework has it."""
-        ...
-
     def parameter(self, value: Any) -> Any:
         """A new parameter with this value."""
         ...
@@ -249,6 +245,14 @@ class Programs(Protocol):
         self, program: Inspected, site: Site, q: Distribution, p: Distribution, particles: int
     ) -> Array | None:
         """KL(q || p) of two distributions of a site's terms, shaped like their log densities; None without a closed form."""
+        ...
+
+    def bijection(self, distribution: Distribution) -> Any:
+        """The framework's map from the reals onto the support of the distribution of a term, of the first particle.
+
+        It is called on unconstrained values, and has `inv`, `log_abs_det_jacobian(u, value)`, `inverse_shape(shape)`,
+        `domain.event_dim` and `codomain.event_dim`.
+        """
         ...
 
     def watching(self) -> AbstractContextManager[dict[int, Any]]:

@@ -12,6 +12,7 @@ from ppgen.backends.protocol import SEEN, Backend
 from ppgen.backends.sites import Initialiser, Parameter
 from ppgen.errors import DataError
 from ppgen.problem.arrays import cast, check_shapes, check_values, to_host
+from ppgen.problem.automatic import Automatic
 from ppgen.problem.checks import plates, sites
 from ppgen.problem.joint import Joint
 from ppgen.problem.preflight import inspect, preflight, whole
@@ -26,7 +27,7 @@ class Problem:
 
     Args:
         model: p(x, z), a function with `sample` statements; or a native Pyro or NumPyro program.
-        guide: q(z | x), if there is one.
+        guide: q(z | x), if there is one; or one that is made of the model, `ppgen.guides.MeanField()`.
         data: a first batch: arrays by site or argument name, their first axis counting rows. A masked array of NumPy gives
             a site in some rows; in the others it is latent.
         backend: "numpyro" or "pyro".
@@ -79,7 +80,7 @@ class Problem:
     def __init__(
         self,
         model: Callable[..., Any],
-        guide: Callable[..., Any] | None = None,
+        guide: "Callable[..., Any] | Automatic | None" = None,
         *,
         data: Mapping[str, Any],
         backend: str | Backend = "numpyro",
@@ -93,6 +94,9 @@ class Problem:
         count = plates.rows_of(arrays)
         size = count if size is None else size
         full_batch = count == size if full_batch is None else full_batch
+        if isinstance(guide, Automatic):
+            about = {"backend": library, "size": size, "rows": rows, "full_batch": full_batch, "seed": seed}
+            guide = guide.program(Problem(model, data=data, **about))
         programs, start = preflight(model, guide, library, arrays, seed=seed, rows_plate=rows, full_batch=full_batch)
         self._set(
             backend=library,

@@ -37,7 +37,8 @@ def fit(
 
     Args:
         model: p(x, z), a function with `sample` statements; or a native Pyro or NumPyro program.
-        guide: q(z | x), where the algorithm needs one.
+        guide: q(z | x), where the algorithm needs one; or one that is made of the model, such as
+            `ppgen.guides.FullRank()`. Without one, continuous latent sites get `ppgen.guides.MeanField()`.
         data: arrays by site or argument name, their first axis counting rows; or an iterable of such batches.
         algorithm: `ppgen.ELBO()` by default.
         backend: "numpyro" (JAX, compiled) or "pyro" (PyTorch).
