@@ -3,6 +3,7 @@
 from ppgen import backends, data, distributions, evaluation, guides, models, nn, ops
 from ppgen.evaluation import Evaluation, evaluate
 from ppgen.inference import (
+    ALI,
     ELBO,
     GAN,
     IWAE,
@@ -25,6 +26,7 @@ from ppgen.training.result import Fit
 from ppgen.training.trainer import State, Trainer
 
 __all__ = [
+    "ALI",
     "ELBO",
     "GAN",
     "IWAE",

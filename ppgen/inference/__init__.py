@@ -1,5 +1,6 @@
 """Algorithms, by family: each in a file named after it."""
 
+from ppgen.inference.adversarial.ali import ALI
 from ppgen.inference.adversarial.gan import GAN
 from ppgen.inference.algorithm import Algorithm
 from ppgen.inference.critic import Critic
@@ -26,12 +27,14 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     WakeSleep(),
     MaximumLikelihood(),
     GAN(),
+    ALI(),
 )
 """One of each. Error messages choose from these, and the contract tests run each on every model and both backends:
 a new algorithm is added here."""
 
 __all__ = [
     "ALGORITHMS",
+    "ALI",
     "ELBO",
     "GAN",
     "IWAE",

@@ -54,6 +54,14 @@ def a_latent_site(problem: Problem) -> str | None:
     return None
 
 
+def local_latents(problem: Problem) -> str | None:
+    """Every latent site lies in the plate of rows."""
+    for site in problem.model.latent(problem.data):
+        if not problem.model.is_local(site):
+            return f"site {site.name!r} is global (outside the plate of rows), and a critic judges row by row"
+    return None
+
+
 def a_reparameterised_guide(problem: Problem) -> str | None:
     """Draws from the guide carry gradients."""
     if problem.guide is None:

@@ -138,7 +138,7 @@ class Problem:
         programs, start = {role: p for role, p in self.programs.items() if role in roles}, dict(self.start)
         arrays = cast(self.example, self.model)
         for role, fn in (brought or {}).items():
-            program, seen = inspect(self._program(fn, role), arrays, create)
+            program, seen = inspect(self._program(fn, role), self._latent_values() | arrays, create)
             plates.one_number_a_row(program, seen.returned, arrays)
             programs[role] = self._like_the_model(program)
             start |= seen.created
@@ -244,6 +244,17 @@ class Problem:
         }
 
     # ---------------------------------------------------------------------------------------------------------
+
+    def _latent_values(self) -> dict[str, np.ndarray]:
+        """Values of the latent sites, for a look at a critic: shapes and types count, numbers do not."""
+        return {
+            site.name: np.full(
+                (*site.batch_shape, *site.event_shape),
+                site.support.low or 0,
+                np.int32 if site.support.kind == "integer" and site.support.name == "IntegerInterval" else np.float32,
+            )
+            for site in self.model.latent(self.data)
+        }
 
     def _program(self, fn: Callable[..., Any], role: str) -> Program:
         return Program(fn, role, self.backend, self.rows)
