@@ -312,6 +312,15 @@ class Training(Protocol):
         """
         ...
 
+    def repeat(self, step: Callable[..., Any], finished: Callable[[Any], Any]) -> Callable[..., Any]:
+        """`step(state, batch, key) -> state, info` many times: `run(state, batch, key, first, turns, most)`.
+
+        The i-th step of a run has the key `fold_in(key, i)`; a call takes `turns` of them from `first` on (`most` in any
+        call), or fewer where `finished(state)` holds. It gives the state, how many steps it took, and their infos, on the
+        host, with an axis of steps in front.
+        """
+        ...
+
     def usable(self, losses: Mapping[str, Array], grads: Mapping[str, Array]) -> bool:
         """False where an update must not be made, because a loss or gradient is not finite (where that is known)."""
         ...

@@ -5,6 +5,7 @@ from ppgen.inference.adversarial.gan import GAN
 from ppgen.inference.algorithm import Algorithm
 from ppgen.inference.critic import Critic
 from ppgen.inference.exact.maximum_likelihood import MaximumLikelihood
+from ppgen.inference.procedure import Procedure
 from ppgen.inference.sleep.reweighted_wake_sleep import ReweightedWakeSleep
 from ppgen.inference.sleep.wake_sleep import WakeSleep
 from ppgen.inference.variational.elbo import ELBO
@@ -29,18 +30,26 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     GAN(),
     ALI(),
 )
-"""One of each. Error messages choose from these, and the contract tests run each on every model and both backends:
-a new algorithm is added here."""
+"""Games of losses, one of each. Contract tests run each on every model and both backends: a new game is added here."""
+
+PROCEDURES: tuple[Procedure, ...] = ()
+"""Algorithms that make their own steps, one of each: a new one is added here, for the tests of procedures."""
+
+EVERYTHING: tuple[Algorithm, ...] = (*ALGORITHMS, *PROCEDURES)
+"""Error messages say which of these would be legal."""
 
 __all__ = [
     "ALGORITHMS",
     "ALI",
     "ELBO",
+    "EVERYTHING",
     "GAN",
     "IWAE",
+    "PROCEDURES",
     "Algorithm",
     "Critic",
     "MaximumLikelihood",
+    "Procedure",
     "Renyi",
     "ReweightedWakeSleep",
     "WakeSleep",

@@ -219,9 +219,17 @@ class Problem:
             found = {**inspect(program, arrays, create)[1].created, **found}
         return {name: found[name] for name in self.start}
 
-    def parameters(self, given: Mapping[str, np.ndarray] | None = None, seed: int | None = None) -> dict[str, Any]:
-        """Unconstrained parameters: the initial ones, with `given` constrained values by full name in place of theirs."""
+    def parameters(self, given: Any = None, seed: int | None = None) -> dict[str, Any]:
+        """Unconstrained parameters: the initial ones, with given values in place of theirs.
+
+        Args:
+            given: constrained values by full name; or a `Fit`, whose parameters are taken where these programs have them.
+            seed: seed of the initial ones; by default the problem's own.
+        """
         start = self.initial(seed)
+        if given is not None and not isinstance(given, Mapping):  # a Fit
+            mine = self.export(start)
+            given = {name: value for name, value in given.params.items() if name in mine}
         return self.backend.load(start, given, self.specs) if given else dict(start)
 
     def export(self, parameters: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """Gradients by role, optimisers and the training loop."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -60,6 +61,31 @@ class Training:
                 if good < 0:
                     return state, kept, 0
             return after, kept, good
+
+        return run
+
+    def repeat(self, step: Callable[..., Any], finished: Callable[[Any], Any]) -> Callable[..., Any]:
+        """`step` many times inside one compiled loop; the number of turns is an argument of the compiled code."""
+        step = jax.jit(step)  # traced once, though a loop looks at its body more than once
+
+        @partial(jax.jit, static_argnames="most")
+        def compiled(state: Any, batch: Any, key: Any, first: Any, turns: Any, most: int) -> Any:
+            def unfinished(carry: Any) -> Any:
+                turn, state, _ = carry
+                return (turn < turns) & jnp.logical_not(finished(state))
+
+            def body(carry: Any) -> Any:
+                turn, state, kept = carry
+                state, info = step(state, batch, self.fold_in(key, first + turn))
+                return turn + 1, state, jax.tree.map(lambda all, new: all.at[turn].set(new), kept, info)
+
+            _, info = jax.eval_shape(step, state, batch, key)
+            kept = jax.tree.map(lambda x: jnp.zeros((most, *x.shape), x.dtype), info)
+            return jax.lax.while_loop(unfinished, body, (0, state, kept))
+
+        def run(state: Any, batch: Any, key: Any, first: int, turns: int, most: int) -> Any:
+            done, state, kept = compiled(state, batch, key, first, turns, most)
+            return state, int(done), jax.tree.map(lambda x: np.asarray(x)[: int(done)], kept)
 
         return run
 

@@ -42,6 +42,21 @@ class Training:
 
         return run
 
+    def repeat(self, step: Callable[..., Any], finished: Callable[[Any], Any]) -> Callable[..., Any]:
+        """`step` many times; no graph of gradients goes from one to the next."""
+        step = self.compile(step)
+
+        def run(state: Any, batch: Any, key: int, first: int, turns: int, most: int) -> Any:
+            infos: list[Any] = []
+            while len(infos) < turns and not bool(finished(state)):
+                found = step(state, batch, self.fold_in(key, first + len(infos)))
+                state, info = jax.tree.map(lambda x: x.detach() if isinstance(x, torch.Tensor) else x, found)
+                infos.append(info)
+            kept = jax.tree.map(lambda *rows: np.stack([self.numpy(row) for row in rows]), *infos) if infos else {}
+            return state, len(infos), kept
+
+        return run
+
     def gradients(
         self,
         losses: Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], Any]],
