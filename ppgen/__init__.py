@@ -5,6 +5,7 @@ from ppgen.evaluation import Evaluation, evaluate
 from ppgen.inference import (
     ALI,
     ELBO,
+    EM,
     GAN,
     IWAE,
     Algorithm,
@@ -28,6 +29,7 @@ from ppgen.training.trainer import State, Trainer
 __all__ = [
     "ALI",
     "ELBO",
+    "EM",
     "GAN",
     "IWAE",
     "SGD",

@@ -247,8 +247,12 @@ class Programs(Protocol):
         """KL(q || p) of two distributions of a site's terms, shaped like their log densities; None without a closed form."""
         ...
 
+    def first(self, distribution: Distribution) -> Distribution:
+        """The distribution of a term for the first particle, without the particle axis."""
+        ...
+
     def bijection(self, distribution: Distribution) -> Any:
-        """The framework's map from the reals onto the support of the distribution of a term, of the first particle.
+        """The framework's map from the reals onto the support of a term's distribution (for the first particle).
 
         It is called on unconstrained values, and has `inv`, `log_abs_det_jacobian(u, value)`, `inverse_shape(shape)`,
         `domain.event_dim` and `codomain.event_dim`.
@@ -319,6 +323,10 @@ class Training(Protocol):
         call), or fewer where `finished(state)` holds. It gives the state, how many steps it took, and their infos, on the
         host, with an axis of steps in front.
         """
+        ...
+
+    def climb(self, objective: Callable[[Parameters], Array], parameters: Parameters, steps: int) -> dict[str, Any]:
+        """Parameters where `objective` is larger, by so many iterations of L-BFGS; never where it is lower."""
         ...
 
     def usable(self, losses: Mapping[str, Array], grads: Mapping[str, Array]) -> bool:

@@ -4,6 +4,7 @@ from ppgen.inference.adversarial.ali import ALI
 from ppgen.inference.adversarial.gan import GAN
 from ppgen.inference.algorithm import Algorithm
 from ppgen.inference.critic import Critic
+from ppgen.inference.exact.em import EM
 from ppgen.inference.exact.maximum_likelihood import MaximumLikelihood
 from ppgen.inference.procedure import Procedure
 from ppgen.inference.sleep.reweighted_wake_sleep import ReweightedWakeSleep
@@ -32,7 +33,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
 )
 """Games of losses, one of each. Contract tests run each on every model and both backends: a new game is added here."""
 
-PROCEDURES: tuple[Procedure, ...] = ()
+PROCEDURES: tuple[Procedure, ...] = (EM(),)
 """Algorithms that make their own steps, one of each: a new one is added here, for the tests of procedures."""
 
 EVERYTHING: tuple[Algorithm, ...] = (*ALGORITHMS, *PROCEDURES)
@@ -42,6 +43,7 @@ __all__ = [
     "ALGORITHMS",
     "ALI",
     "ELBO",
+    "EM",
     "EVERYTHING",
     "GAN",
     "IWAE",

@@ -127,6 +127,20 @@ def enumerable_latents(problem: Problem) -> str | None:
     return None
 
 
+def an_exact_posterior(problem: Problem) -> str | None:
+    """Latent sites are local, and all discrete and few, or all continuous (then linear-Gaussian, which a look at numbers tells)."""
+    latent = problem.model.latent(problem.data)
+    for site in latent:
+        if not problem.model.is_local(site):
+            return f"site {site.name!r} is global (outside the plate of rows), and rows have posteriors of their own"
+    if any(site.support.discrete for site in latent):
+        return enumerable_latents(problem)
+    for site in latent:
+        if (site.support.kind, site.support.low, site.support.high) != ("real", None, None):
+            return f"site {site.name!r} ({kind(site)}) has no Gaussian posterior"
+    return None
+
+
 def a_model_that_learns(problem: Problem) -> str | None:
     """The model has parameters, where it alone is learned."""
     if not problem.model.parameters:

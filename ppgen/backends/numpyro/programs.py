@@ -88,8 +88,11 @@ class Programs:
         except NotImplementedError:
             return None
 
+    def first(self, distribution: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf[0], distribution)
+
     def bijection(self, distribution: Any) -> Any:
-        return biject_to(jax.tree.map(lambda leaf: leaf[0], distribution).support)
+        return biject_to(self.first(distribution).support)
 
     @staticmethod
     def _over_particles(one: Callable[..., Any], particles: int) -> Callable[..., Any]:

@@ -122,6 +122,25 @@ class Training:
                 grads |= {name: gradient[name] for name in names}
         return {role: value for value, (_, roles, _) in zip(values, groups, strict=True) for role in roles}, grads, more
 
+    def climb(self, objective: Callable[[Any], Any], parameters: Mapping[str, Any], steps: int) -> dict[str, Any]:
+        """Parameters where `objective` is larger, by so many iterations of L-BFGS; never where it is lower."""
+        optimizer, start = optax.lbfgs(), dict(parameters)
+
+        def loss(values: Mapping[str, Any]) -> Any:
+            return -objective(values)
+
+        value_and_grad = optax.value_and_grad_from_state(loss)
+
+        def iteration(_: Any, carry: Any) -> Any:
+            values, state = carry
+            value, grad = value_and_grad(values, state=state)
+            updates, state = optimizer.update(grad, state, values, value=value, grad=grad, value_fn=loss)
+            return optax.apply_updates(values, updates), state
+
+        found, _ = jax.lax.fori_loop(0, steps, iteration, (start, optimizer.init(start)))
+        better = loss(found) <= loss(start)
+        return jax.tree.map(lambda new, old: jnp.where(better, new, old), found, start)
+
 
 class _Optimizer:
     """An optax transformation on the parameters of one role."""

@@ -134,6 +134,11 @@ class Programs:
             return None
         return kl.expand(particles, *kl.shape[1:])
 
+    def first(self, distribution: Any) -> Any:
+        if isinstance(distribution, list):
+            return distribution[0]
+        raise NotImplementedError("a distribution of particles that ran at once; run one particle to see one alone.")
+
     def bijection(self, distribution: Any) -> Any:
         support = distribution[0].support if isinstance(distribution, list) else distribution.support
         found = transform(support)

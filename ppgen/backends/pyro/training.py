@@ -84,6 +84,24 @@ class Training:
         more = jax.tree.map(lambda x: x.detach() if isinstance(x, torch.Tensor) else x, more)
         return {role: loss.detach() for role, loss in by_role.items()}, grads, more
 
+    def climb(
+        self, objective: Callable[[Any], torch.Tensor], parameters: Mapping[str, torch.Tensor], steps: int
+    ) -> dict[str, torch.Tensor]:
+        """Parameters where `objective` is larger, by so many iterations of L-BFGS; never where it is lower."""
+        found = {name: value.detach().clone().requires_grad_(True) for name, value in parameters.items()}
+        optimizer = torch.optim.LBFGS(list(found.values()), max_iter=steps, line_search_fn="strong_wolfe")
+
+        def loss() -> torch.Tensor:
+            optimizer.zero_grad()
+            value = -objective(found)
+            value.backward()
+            return value
+
+        with torch.enable_grad():
+            optimizer.step(loss)
+            better = bool(objective(found) >= objective(parameters))
+        return found if better else dict(parameters)
+
 
 class _Optimizer:
     """A torch optimiser on the parameters of one role; it works in place."""
