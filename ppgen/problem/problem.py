@@ -132,14 +132,15 @@ class Problem:
 
         Args:
             roles: who plays; a guide of a model without latent sites may be missing.
-            brought: programs of the other roles (a critic, a baseline).
+            brought: programs of the other roles (a critic, a baseline, a kernel).
         """
         create = Initialiser(self.seed)
         programs, start = {role: p for role, p in self.programs.items() if role in roles}, dict(self.start)
         arrays = cast(self.example, self.model)
         for role, fn in (brought or {}).items():
             program, seen = inspect(self._program(fn, role), self._latent_values() | arrays, create)
-            plates.one_number_a_row(program, seen.returned, arrays)
+            if not program.sites:  # a critic or a baseline, and no kernel
+                plates.one_number_a_row(program, seen.returned, arrays)
             programs[role] = self._like_the_model(program)
             start |= seen.created
         for role in roles:

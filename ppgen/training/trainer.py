@@ -195,8 +195,8 @@ class Trainer:
     def _play(self, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any, step: Any, carry: Any) -> Played:
         with ops.activate(self.backend):
             joints = self.joints(parameters, key, step)
-            critics = {role: joint for role, joint in joints.items() if role not in ("model", "guide")}
-            return self.algorithm.played(joints, Batch(batch), Turn(step, critics, carry))
+            brought = {role: joint for role, joint in joints.items() if role not in ("model", "guide")}
+            return self.algorithm.played(joints, Batch(batch), Turn(step, brought, carry))
 
     def _raw_losses(self, state: State, batch: Mapping[str, Any], key: Any) -> dict[str, Any]:
         return dict(self._play(state.parameters, batch, key, state.step, state.carry).losses)

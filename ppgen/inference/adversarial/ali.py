@@ -57,7 +57,7 @@ class ALI(Algorithm):
             emission,
         )
 
-    def critics(self, problem: Problem) -> dict[str, Any]:
+    def brings(self, problem: Problem) -> dict[str, Any]:
         """The critic."""
         observed = [site.name for site in problem.model.observed(problem.data)]
         latent = [site.name for site in problem.model.latent(problem.data)]
@@ -65,7 +65,7 @@ class ALI(Algorithm):
 
     def play(self, p: Joint, q: Joint, batch: Batch, turn: Turn) -> Played:
         """Binary cross-entropies of the critic, in nats per row."""
-        critic = turn.critics["critic"]
+        critic = turn.joints["critic"]
         explicit = [site.name for site in p.program.observed(batch.observed) if site.has_density]
         inferred = q.draw(batch, density=False)
         dreamt = p.dream(batch, emit=explicit if self.emit == "mean" else ())

@@ -54,7 +54,7 @@ class GAN(Algorithm):
         emission = needs.a_mean_emission if self.emit == "mean" else needs.a_reparameterised_emission
         return (needs.a_model_that_learns, needs.a_dreamable_model, needs.gradient_to_the_model, emission)
 
-    def critics(self, problem: Problem) -> dict[str, Any]:
+    def brings(self, problem: Problem) -> dict[str, Any]:
         """The critic."""
         critic = as_critic(self.critic)
         if unseen := [s.name for s in problem.model.latent(problem.data) if s.name in (critic.sites or ())]:
@@ -66,7 +66,7 @@ class GAN(Algorithm):
 
     def play(self, p: Joint, q: Joint, batch: Batch, turn: Turn) -> Played:
         """Binary cross-entropies of the critic, in nats per row."""
-        critic = turn.critics["critic"]
+        critic = turn.joints["critic"]
         explicit = [site.name for site in p.program.observed(batch.observed) if site.has_density]
         fake = p.dream(batch, emit=explicit if self.emit == "mean" else ())
         real_score, fake_score = critic(batch), critic(batch | fake.values)
