@@ -128,7 +128,7 @@ def enumerable_latents(problem: Problem) -> str | None:
 
 
 def an_exact_posterior(problem: Problem) -> str | None:
-    """Latent sites are local, and all discrete and few, or all continuous (then linear-Gaussian, which a look at numbers tells)."""
+    """Latent sites are local, and all discrete and few, or all real (and Gaussian, as a look at numbers tells later)."""
     latent = problem.model.latent(problem.data)
     for site in latent:
         if not problem.model.is_local(site):

@@ -27,6 +27,11 @@ def inverse(x: Array) -> Array:
     """The inverse of a matrix, or of each matrix in a batch [..., n, n]."""
 
 
+@dispatched
+def cholesky(x: Array) -> Array:
+    """The lower triangular L with L L^T = x, for a positive definite matrix, or each in a batch [..., n, n]."""
+
+
 @dispatched_by("matrix", "x")
 def solve_triangular(matrix: Array, x: Array, lower: bool = True) -> Array:
     """The solution y of `matrix y = x` for a triangular matrix [..., n, n] and columns `x` [..., n, m]."""

@@ -15,7 +15,7 @@ estimates the log of the ratio of normalisers, without bias before the log is ta
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from ppgen import ops
 from ppgen.problem.batch import Batch
@@ -111,15 +111,60 @@ class extend:
 
 @dataclass(frozen=True)
 class resample:
-    """Draws of a sampler, copied in proportion to their weights, row by row; each copy has the mean weight (systematic)."""
+    """Draws of a sampler, copied in proportion to their weights, row by row; each copy has the mean weight.
+
+    The copies are systematic: one uniform number a row places all of them. They carry no gradient to the weights.
+    """
 
     sampler: Sampler | Joint
-    key: Any = 0
+    joint: Joint
 
     def weighted(self, batch: Batch, particles: int) -> Weighted:
         z = weighted(self.sampler, batch, particles)
-        index = systematic(z.share, self._uniform(batch, z))
-        values = {name: _pick(value, index) for name, value in z.values.items()}
+        index = systematic(z.share, self.joint.uniform((batch.rows,)))
+        drawn = {name: chosen(value, index) for name, value in z.values.items()}
+        values = Batch(drawn, rows=z.values.rows, drawn=drawn, particles=particles)
         mean = ops.broadcast_to(z.log_mean_weight[None], z.log_weight.shape)
-        values = Batch(values, rows=z.values.rows, drawn=values, particles=particles)
-        return Weighted(values, _pick(z.log_prob, index), mean)
+        return Weighted(values, chosen(z.log_prob, index), mean)
+
+
+@dataclass(frozen=True)
+class block:
+    """Draws of a sampler of a target, with some sites drawn anew by a kernel given the others: a step of Gibbs sampling.
+
+    The weights are corrected by target(z') k(z_b | rest) / (target(z) k(z_b' | rest)), so that any kernel will do; it is one
+    where the kernel is the target's own conditional.
+    """
+
+    target: Target
+    sampler: Sampler | Joint
+    kernel: Joint
+
+    def weighted(self, batch: Batch, particles: int) -> Weighted:
+        z = weighted(self.sampler, batch, particles)
+        mine = [site.name for site in self.kernel.program.latent(batch.observed)]
+        rest = Batch(
+            {name: value for name, value in z.values.items() if name not in mine},
+            rows=z.values.rows,
+            drawn=z.values.keys() - set(mine),
+            particles=particles,
+        )
+        new = self.kernel.draw(batch | rest, particles).drawn
+        values = z.values | new.values
+        log_prob = self.target.log_prob(batch | values)
+        backward = self.kernel.trace(batch | z.values).only(*mine).log_prob
+        return Weighted(values, log_prob, z.log_weight + log_prob + backward - z.log_prob - new.log_prob)
+
+
+def systematic(share: ops.Array, uniform: ops.Array) -> ops.Array:
+    """Which particle each copy is of, integers [particles, rows], for normalised weights and a uniform number a row [rows]."""
+    particles = share.shape[0]
+    places = (ops.as_type_of(ops.arange(particles, share), share)[:, None] + uniform) / particles
+    below = ops.cumsum(share, 0)[:, None] <= places[None]  # [particles, copies, rows]
+    return ops.clip(ops.sum(ops.as_integer(below), 0), 0, particles - 1)
+
+
+def chosen(value: ops.Array, index: ops.Array) -> ops.Array:
+    """The particles of each row with the numbers `index` [particles, rows], of a value [particles, rows, ...]."""
+    shape = (*index.shape, *(1,) * (value.ndim - 2))
+    return ops.take_along(value, ops.broadcast_to(index.reshape(shape), value.shape), 0)

@@ -207,6 +207,7 @@ TABLE = {
         ((VECTORS, WEIGHT, BIAS), VECTORS @ WEIGHT + BIAS),
         ((X[0], WEIGHT, BIAS), X[0] @ WEIGHT + BIAS),
     ],
+    "cholesky": [((SQUARE @ np.swapaxes(SQUARE, -1, -2),), np.linalg.cholesky(SQUARE @ np.swapaxes(SQUARE, -1, -2)))],
     "inverse": [((SQUARE,), np.linalg.inv(SQUARE)), ((SQUARE[0],), np.linalg.inv(SQUARE[0]))],
     "solve_triangular": [
         ((np.tril(SQUARE), SQUARE), np.linalg.solve(np.tril(SQUARE), SQUARE)),

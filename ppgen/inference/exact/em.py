@@ -7,7 +7,7 @@ from typing import Any
 from ppgen import ops
 from ppgen.inference import requirements as needs
 from ppgen.inference.algorithm import positive
-from ppgen.inference.exact.posteriors import posterior
+from ppgen.inference.exact.posteriors import check_gaussian, posterior
 from ppgen.inference.procedure import Info, Procedure, Result
 from ppgen.problem.batch import Batch
 from ppgen.problem.problem import Problem
@@ -52,7 +52,8 @@ class EM(Procedure):
         return ("log_likelihood",)
 
     def init(self, problem: Problem, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any) -> Any:
-        """The parameters."""
+        """The parameters, after a look whether the posterior can be had."""
+        check_gaussian(problem.joints(parameters, key)["model"], Batch(batch))
         return dict(parameters)
 
     def step(self, problem: Problem, state: Any, batch: Mapping[str, Any], key: Any) -> tuple[Any, Info]:

@@ -1,8 +1,11 @@
 """Exact posteriors of local latent sites, as weighted points: a sum over them is an expectation."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from ppgen import ops
 from ppgen.backends.protocol import Term
@@ -56,38 +59,71 @@ def gaussian(p: Joint, batch: Batch) -> Posterior:
     ends at the mean. Averages over the 2 d points :math:`m \pm \sqrt d L e_j`, with :math:`L L^T` the covariance, are
     those over the Gaussian, for polynomials up to the third degree.
     """
-    sites = p.program.latent(batch.observed)
-    sizes = [p.program.atoms(site) for site in sites]
-    rows, d = batch.rows, sum(sizes)
+    flat = Flat(p, batch)
+    rows, d = flat.rows, flat.size
+    at_origin = flat.slope(ops.zeros((1, rows, d)))
+    hessian = ops.moveaxis(
+        flat.slope(ops.eye(d)[:, None, :] + ops.zeros((1, rows, d))) - at_origin, 0, -1
+    )  # [rows, d, d]
+    covariance = ops.inverse(-(hessian + ops.moveaxis(hessian, -1, -2)) / 2)
+    mean, root = ops.einsum("rij,rj->ri", covariance, at_origin[0]), ops.cholesky(covariance)
+    spread = math.sqrt(d) * ops.moveaxis(root, -1, 0)  # [d, rows, d]
+    z = flat.points(ops.stop_gradient(ops.concatenate([mean + spread, mean - spread], 0)))
+    log_volume = ops.sum(ops.log(ops.einsum("rii->ri", root)), -1) + d / 2 * math.log(2 * math.pi)
+    evidence = flat.log_joint(mean[None])[0] + log_volume
+    return Posterior(z, ops.ones((2 * d, rows)) / (2 * d), evidence, p.trace(batch | z))
 
-    def points(flat: ops.Array) -> Batch:
+
+def check_gaussian(p: Joint, batch: Batch) -> None:
+    """Raise where log p(x, z) is not quadratic in continuous latent sites: its gradient is then not linear."""
+    sites = p.program.latent(batch.observed)
+    if not sites or all(site.support.discrete for site in sites):
+        return
+    flat = Flat(p, batch)
+    u = ops.asarray(np.random.default_rng(0).normal(size=(1, flat.rows, flat.size)).astype(np.float32))
+    slopes = [p.backend.numpy(flat.slope(k * u)) for k in range(4)]
+    steps = [after - before for before, after in itertools.pairwise(slopes)]
+    size = max(np.abs(step).max() for step in steps)
+    if any(np.abs(step - steps[0]).max() > 1e-2 * size for step in steps):
+        raise ProgramError(
+            f"EM needs the exact posterior of the latent sites {[site.name for site in sites]}, which is a Gaussian where the "
+            "log joint density is quadratic in them; here it is not. Use ppgen.ELBO() or ppgen.NUTS(), or make the model "
+            "linear and Gaussian in these sites."
+        )
+
+
+class Flat:
+    """The latent sites of each row as one vector.
+
+    Args:
+        p: the model.
+        batch: the data.
+
+    Attributes:
+        rows: number of rows.
+        size: length d of the vector.
+    """
+
+    def __init__(self, p: Joint, batch: Batch) -> None:
+        self.p, self.batch, self.rows = p, batch, batch.rows
+        self.sites = p.program.latent(batch.observed)
+        self.sizes = [p.program.atoms(site) for site in self.sites]
+        self.size = sum(self.sizes)
+        self.slope = ops.grad(lambda flat: ops.sum(self.log_joint(flat)))  # rows are independent: their own gradients
+
+    def points(self, flat: ops.Array) -> Batch:
         """Values of the sites from numbers [points, rows, d]."""
         values = {}
-        for site, part in zip(sites, ops.split(flat, sizes), strict=True):
-            shape = [n for axis, n in enumerate(site.batch_shape) if axis != len(site.batch_shape) + rows_at(site)]
-            value = part.reshape((flat.shape[0], rows, *shape, *site.event_shape))
-            values[site.name] = ops.moveaxis(value, 1, 1 + len(site.batch_shape) + rows_at(site))
-        return Batch(values, rows=rows, drawn=values, particles=flat.shape[0])
+        for site, part in zip(self.sites, ops.split(flat, self.sizes), strict=True):
+            axis = len(site.batch_shape) + (site.row_dim(self.p.program.rows_plate) or 0)
+            inner = [n for i, n in enumerate(site.batch_shape) if i != axis]
+            value = part.reshape((flat.shape[0], self.rows, *inner, *site.event_shape))
+            values[site.name] = ops.moveaxis(value, 1, 1 + axis)
+        return Batch(values, rows=self.rows, drawn=values, particles=flat.shape[0])
 
-    def rows_at(site: Any) -> int:
-        return site.row_dim(p.program.rows_plate)
-
-    def log_joint(flat: ops.Array) -> ops.Array:
-        return p.log_prob(batch | points(flat))
-
-    slope = ops.grad(lambda flat: ops.sum(log_joint(flat)))
-    origin, steps = ops.zeros((1, rows, d)), ops.eye(d)[:, None, :] + ops.zeros((1, rows, d))
-    at_origin = slope(origin)
-    hessian = ops.moveaxis(slope(steps) - at_origin, 0, -1)  # [rows, d, d]
-    covariance = ops.inverse(-(hessian + ops.moveaxis(hessian, -1, -2)) / 2)
-    mean = ops.einsum("rij,rj->ri", covariance, at_origin[0])
-    root = ops.cholesky(covariance)
-    spread = math.sqrt(d) * ops.moveaxis(root, -1, 0)  # [d, rows, d]
-    flat = ops.stop_gradient(ops.concatenate([mean + spread, mean - spread], 0))
-    log_det = 2 * ops.sum(ops.log(ops.einsum("rii->ri", root)), -1)
-    evidence = log_joint(mean[None])[0] + d / 2 * math.log(2 * math.pi) + log_det / 2
-    z = points(flat)
-    return Posterior(z, ops.ones((2 * d, rows)) / (2 * d), evidence, p.trace(batch | z))
+    def log_joint(self, flat: ops.Array) -> ops.Array:
+        """Log p(x, z), [points, rows]."""
+        return self.p.log_prob(self.batch | self.points(flat))
 
 
 def complete(before: Trace, now: Trace) -> ops.Array:

@@ -18,6 +18,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.addmm(bias, x, weight) if x.ndim == 2 else x @ weight + bias
 
 
+def cholesky(x: Tensor) -> Tensor:
+    return torch.linalg.cholesky(x)
+
+
 def inverse(x: Tensor) -> Tensor:
     return torch.linalg.inv(x)
 
