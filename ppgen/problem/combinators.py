@@ -10,10 +10,11 @@ same variables, and `resample` turns weights into copies. Each gives a sampler a
 estimates the log of the ratio of normalisers, without bias before the log is taken:
 
     sampler = propose(p, q)                                          # importance sampling: p(x, z) / q(z | x)
-    sampler = propose(extend(p, backward), compose(resample(sampler), forward))    # and a step further
-    log_evidence = sampler.draw(batch, 100).log_mean_weight
+    sampler = propose(extend(p, backward), compose(resample(sampler, p), forward))    # and a step further
+    log_evidence = sampler.weighted(batch, 100).log_mean_weight
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -35,6 +36,27 @@ class Weighted:
     values: Batch
     log_prob: ops.Array
     log_weight: ops.Array
+
+    def weighted(self, batch: Batch, particles: int) -> "Weighted":
+        """Itself: draws that are there may stand where a sampler does."""
+        return self
+
+    @property
+    def held(self) -> "Weighted":
+        """The same draws as constants: no gradient passes through them, nor through their weights."""
+        values = {name: ops.stop_gradient(value) for name, value in self.values.items()}
+        return Weighted(self._like(values), ops.stop_gradient(self.log_prob), ops.stop_gradient(self.log_weight))
+
+    def without(self, *names: str) -> "Weighted":
+        """The draws without some of their sites."""
+        return replace(self, values=self._like({n: value for n, value in self.values.items() if n not in names}))
+
+    def renamed(self, **names: str) -> "Weighted":
+        """The draws under other names: `z.renamed(new="z")` calls `z` what was called `new`."""
+        return replace(self, values=self._like({names.get(n, n): value for n, value in self.values.items()}))
+
+    def _like(self, values: Mapping[str, ops.Array]) -> Batch:
+        return Batch(values, rows=self.values.rows, drawn=values, particles=self.values.particles)
 
     @property
     def log_mean_weight(self) -> ops.Array:
@@ -74,7 +96,10 @@ def weighted(sampler: "Sampler | Joint", batch: Batch, particles: int) -> Weight
 
 @dataclass(frozen=True)
 class propose:
-    """Draws of a sampler, weighed for a target: w' = w target / density of the sampler."""
+    """Draws of a sampler, weighed for a target: w' = w target / density of the sampler.
+
+    Of a target that was extended, the kernel's sites have done their work, and are dropped.
+    """
 
     target: Target
     sampler: Sampler | Joint
@@ -82,7 +107,8 @@ class propose:
     def weighted(self, batch: Batch, particles: int) -> Weighted:
         z = weighted(self.sampler, batch, particles)
         log_prob = self.target.log_prob(batch | z.values)
-        return Weighted(z.values, log_prob, z.log_weight + log_prob - z.log_prob)
+        moved = Weighted(z.values, log_prob, z.log_weight + log_prob - z.log_prob)
+        return self.target.without_kernel(batch, moved) if isinstance(self.target, extend) else moved
 
 
 @dataclass(frozen=True)
@@ -108,6 +134,11 @@ class extend:
     def log_prob(self, values: Batch) -> ops.Array:
         return self.target.log_prob(values) + self.kernel.log_prob(values)
 
+    def without_kernel(self, batch: Batch, z: Weighted) -> Weighted:
+        """Draws for the target alone; their weights are proper for it too, as the kernel integrates to one."""
+        kept = z.without(*(site.name for site in self.kernel.program.latent(batch.observed)))
+        return replace(kept, log_prob=self.target.log_prob(batch | kept.values))
+
 
 @dataclass(frozen=True)
 class resample:
@@ -122,8 +153,7 @@ class resample:
     def weighted(self, batch: Batch, particles: int) -> Weighted:
         z = weighted(self.sampler, batch, particles)
         index = systematic(z.share, self.joint.uniform((batch.rows,)))
-        drawn = {name: chosen(value, index) for name, value in z.values.items()}
-        values = Batch(drawn, rows=z.values.rows, drawn=drawn, particles=particles)
+        values = z._like({name: chosen(value, index) for name, value in z.values.items()})
         mean = ops.broadcast_to(z.log_mean_weight[None], z.log_weight.shape)
         return Weighted(values, chosen(z.log_prob, index), mean)
 
@@ -143,13 +173,7 @@ class block:
     def weighted(self, batch: Batch, particles: int) -> Weighted:
         z = weighted(self.sampler, batch, particles)
         mine = [site.name for site in self.kernel.program.latent(batch.observed)]
-        rest = Batch(
-            {name: value for name, value in z.values.items() if name not in mine},
-            rows=z.values.rows,
-            drawn=z.values.keys() - set(mine),
-            particles=particles,
-        )
-        new = self.kernel.draw(batch | rest, particles).drawn
+        new = self.kernel.draw(batch | z.without(*mine).values, particles).drawn
         values = z.values | new.values
         log_prob = self.target.log_prob(batch | values)
         backward = self.kernel.trace(batch | z.values).only(*mine).log_prob
