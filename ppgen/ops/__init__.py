@@ -79,7 +79,7 @@ from ppgen.ops.gradients import grad, recompute, stop_gradient, vmap
 from ppgen.ops.implicit import settle, triangular_solution
 from ppgen.ops.layers import attention, layer_norm
 from ppgen.ops.loops import associative_scan, cond, depth, entry, scan, while_loop
-from ppgen.ops.products import Mask, einsum, inverse, linear, matmul, solve_triangular
+from ppgen.ops.products import Mask, cholesky, einsum, inverse, linear, matmul, solve_triangular
 from ppgen.ops.shapes import (
     broadcast_to,
     concatenate,
@@ -116,6 +116,7 @@ __all__ = [
     "associative_scan",
     "attention",
     "broadcast_to",
+    "cholesky",
     "clip",
     "concatenate",
     "cond",

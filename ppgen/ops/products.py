@@ -27,6 +27,14 @@ def inverse(x: Array) -> Array:
     """The inverse of a matrix, or of each matrix in a batch [..., n, n]."""
 
 
+@dispatched
+def cholesky(x: Array) -> Array:
+    """The lower triangular L with L L^T = x, for each positive definite matrix of a batch [..., n, n].
+
+    Where there is none torch raises, and JAX, which cannot, gives NaN.
+    """
+
+
 @dispatched_by("matrix", "x")
 def solve_triangular(matrix: Array, x: Array, lower: bool = True) -> Array:
     """The solution y of `matrix y = x` for a triangular matrix [..., n, n] and columns `x` [..., n, m]."""

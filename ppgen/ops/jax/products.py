@@ -29,6 +29,10 @@ def inverse(x: Array) -> Array:
     return jnp.linalg.inv(x)
 
 
+def cholesky(x: Array) -> Array:
+    return jnp.linalg.cholesky(x)
+
+
 def solve_triangular(matrix: Array, x: Array, lower: bool = True) -> Array:
     return jax.scipy.linalg.solve_triangular(matrix, x, lower=lower)
 

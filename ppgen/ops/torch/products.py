@@ -22,6 +22,10 @@ def inverse(x: Tensor) -> Tensor:
     return torch.linalg.inv(x)
 
 
+def cholesky(x: Tensor) -> Tensor:
+    return torch.linalg.cholesky(x)
+
+
 def solve_triangular(matrix: Tensor, x: Tensor, lower: bool = True) -> Tensor:
     return torch.linalg.solve_triangular(matrix, x, upper=not lower)
 
