@@ -29,7 +29,10 @@ def inverse(x: Array) -> Array:
 
 @dispatched
 def cholesky(x: Array) -> Array:
-    """The lower triangular L with L L^T = x, for a positive definite matrix, or each in a batch [..., n, n]."""
+    """The lower triangular L with L L^T = x, for each positive definite matrix of a batch [..., n, n].
+
+    Where there is none torch raises, and JAX, which cannot, gives NaN.
+    """
 
 
 @dispatched_by("matrix", "x")

@@ -21,6 +21,7 @@ AWAY = np.copysign(POSITIVE, X)  # from 0
 Y = RNG.normal(size=(3, 4)).astype(np.float32)
 TIES = np.float32([[1, 2, 2, -1], [0, 0, 0, 0], [3, 1, 3, 1]])
 SQUARE = RNG.normal(size=(2, 3, 3)).astype(np.float32)
+POSITIVE_DEFINITE = SQUARE @ SQUARE.swapaxes(-1, -2) + np.eye(3, dtype=np.float32)
 LOGS = np.array([[-np.inf, 0.0, 1.0], [-np.inf, -np.inf, -np.inf], [500.0, 501.0, -800.0]], np.float32)
 VECTORS = RNG.normal(size=(5, 3, 4)).astype(np.float32)
 WEIGHT, BIAS = RNG.normal(size=(4, 2)).astype(np.float32), RNG.normal(size=2).astype(np.float32)
@@ -207,8 +208,8 @@ TABLE = {
         ((VECTORS, WEIGHT, BIAS), VECTORS @ WEIGHT + BIAS),
         ((X[0], WEIGHT, BIAS), X[0] @ WEIGHT + BIAS),
     ],
-    "cholesky": [((SQUARE @ np.swapaxes(SQUARE, -1, -2),), np.linalg.cholesky(SQUARE @ np.swapaxes(SQUARE, -1, -2)))],
     "inverse": [((SQUARE,), np.linalg.inv(SQUARE)), ((SQUARE[0],), np.linalg.inv(SQUARE[0]))],
+    "cholesky": [((POSITIVE_DEFINITE,), np.linalg.cholesky(POSITIVE_DEFINITE))],
     "solve_triangular": [
         ((np.tril(SQUARE), SQUARE), np.linalg.solve(np.tril(SQUARE), SQUARE)),
         ((np.triu(SQUARE), SQUARE, False), np.linalg.solve(np.triu(SQUARE), SQUARE)),

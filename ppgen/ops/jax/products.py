@@ -25,12 +25,12 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
     return _product.bind(jnp.asarray(x, number), jnp.asarray(weight, number)) + bias
 
 
-def cholesky(x: jax.Array) -> jax.Array:
-    return jnp.linalg.cholesky(x)
-
-
 def inverse(x: Array) -> Array:
     return jnp.linalg.inv(x)
+
+
+def cholesky(x: Array) -> Array:
+    return jnp.linalg.cholesky(x)
 
 
 def solve_triangular(matrix: Array, x: Array, lower: bool = True) -> Array:

@@ -18,12 +18,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.addmm(bias, x, weight) if x.ndim == 2 else x @ weight + bias
 
 
-def cholesky(x: Tensor) -> Tensor:
-    return torch.linalg.cholesky(x)
-
-
 def inverse(x: Tensor) -> Tensor:
     return torch.linalg.inv(x)
+
+
+def cholesky(x: Tensor) -> Tensor:
+    return torch.linalg.cholesky(x)
 
 
 def solve_triangular(matrix: Tensor, x: Tensor, lower: bool = True) -> Tensor:
