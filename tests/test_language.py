@@ -26,7 +26,7 @@ class Bound:
 
     @property
     def params(self):
-        return self.backend.export(self.state.parameters, self.trainer.specs)
+        return self.backend.export(self.state.parameters, self.trainer.problem.specs)
 
     def log_prob(self, drawn=None):
         """Log density [particles, rows] of the data and of values `drawn`, [particles, rows, ...]."""
@@ -326,7 +326,7 @@ def test_constraints_are_respected(constraint, backend):
             n: bound.backend.array(rng.normal(scale=scale, size=v.shape).astype(np.float32))
             for n, v in bound.state.parameters.items()
         }
-        value = bound.backend.export(raw, bound.trainer.specs)["a"]
+        value = bound.backend.export(raw, bound.trainer.problem.specs)["a"]
         assert np.all(inside(value)), value
         bound.state = ppgen.State(raw, bound.state.optimizers, bound.state.key, bound.state.step)
         bound.log_prob()

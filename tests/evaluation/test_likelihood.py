@@ -8,7 +8,7 @@ import ppgen
 from ppgen import dist, param, plate, sample
 from ppgen.errors import NoLikelihoodError
 from ppgen.evaluation import evaluate, evidence, likelihood, weights
-from ppgen.joint import Joint
+from ppgen.problem.joint import Joint
 
 
 @pytest.mark.parametrize("particles", [1, 30])

@@ -8,7 +8,7 @@ import pytest
 
 import ppgen
 from ppgen.inference import ALGORITHMS
-from ppgen.inference.enumeration import log_evidence
+from ppgen.inference.exact.enumeration import log_evidence
 from ppgen.models.registry import MODELS
 
 ROWS = 5
@@ -30,7 +30,7 @@ class Setup:
     @property
     def params(self):
         """Constrained parameters as NumPy arrays."""
-        return self.backend.export(self.parameters, self.trainer.specs)
+        return self.backend.export(self.parameters, self.trainer.problem.specs)
 
     def draw(self, particles):
         """Draws of the guide, [particles, rows, ...] by site, and their log densities, [particles, rows]."""
@@ -82,7 +82,7 @@ class Setup:
 
     def typed(self, values):
         """Values of latent sites as arrays of the type that the backend computes with."""
-        sites = self.trainer.plan.model.sites
+        sites = self.trainer.problem.model.sites
         whole = {name for name in values if sites[name].support.name == "IntegerInterval"}
         types = {name: np.int64 if name in whole else np.float32 for name in values}
         return {name: self.backend.array(value.astype(types[name])) for name, value in values.items()}
@@ -117,7 +117,7 @@ def _registered(name, backend):
 
 @functools.cache
 def _legal_algorithm(name):
-    pairing = _registered(name, "numpyro").trainer.plan.pairing
+    pairing = _registered(name, "numpyro").trainer.problem
     return next(algorithm for algorithm in ALGORITHMS if not algorithm.objections(pairing))
 
 

@@ -44,7 +44,7 @@ def test_weights_start_equal_and_stay_on_the_simplex(backend, registered):
     np.testing.assert_allclose(params["weights"].sum(), 1, rtol=1e-6)
     trainer = ppgen.Trainer(*gaussian_mixture(2, 4), ppgen.MaximumLikelihood(), backend=backend)
     start = trainer.init({"x": np.zeros((2, 2), np.float32)}).parameters
-    np.testing.assert_allclose(trainer.backend.export(start, trainer.specs)["weights"], 0.25, rtol=1e-5)
+    np.testing.assert_allclose(trainer.problem.export(start)["weights"], 0.25, rtol=1e-5)
 
 
 def test_components_are_counted():

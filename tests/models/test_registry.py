@@ -16,7 +16,7 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 @every_model
 def test_preflight_passes_and_the_guide_covers_the_latents(name, backend, registered):
-    plan = registered(name, backend).trainer.plan
+    plan = registered(name, backend).trainer.problem
     latent = {site.name for site in plan.programs["model"].latent(plan.pairing.data)}
     assert latent == set(plan.programs["guide"].sites)
 
@@ -55,7 +55,7 @@ def test_the_backends_agree(name, registered):
 def test_a_dream_looks_like_the_data(name, backend, registered):
     setup = registered(name, backend)
     dream = setup.dream(K)
-    for site in setup.trainer.plan.model.observed(setup.data):
+    for site in setup.trainer.problem.model.observed(setup.data):
         assert dream[site.name].shape == (K, *setup.data[site.name].shape)
         assert not site.support.outside(dream[site.name]).any()
 
@@ -89,7 +89,7 @@ def test_models_know_nothing_of_algorithms(path):
 
 def evidence(setup):
     """Log p(x) by a sum over all latents, or by importance sampling; and how far from the truth it may be."""
-    if not ppgen.MaximumLikelihood().objections(setup.trainer.plan.pairing):
+    if not ppgen.MaximumLikelihood().objections(setup.trainer.problem):
         found = setup.log_evidence()
         return found, np.full(found.shape, 1e-4)
     log_w = setup.log_weights(20_000).astype(np.float64)

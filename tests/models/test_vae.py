@@ -71,10 +71,10 @@ def test_the_gaussian_likelihood_learns_its_scale(backend):
         backend=backend,
     )
     state = trainer.init(data)
-    np.testing.assert_allclose(trainer.backend.export(state.parameters, trainer.specs)["scale"], 0.5, rtol=1e-6)
+    np.testing.assert_allclose(trainer.problem.export(state.parameters)["scale"], 0.5, rtol=1e-6)
     state, _ = trainer.step(state, data)
     np.testing.assert_allclose(
-        abs(np.log(trainer.backend.export(state.parameters, trainer.specs)["scale"] / 0.5)), 0.01, rtol=1e-2
+        abs(np.log(trainer.problem.export(state.parameters)["scale"] / 0.5)), 0.01, rtol=1e-2
     )
 
 

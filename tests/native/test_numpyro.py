@@ -165,8 +165,8 @@ def native_parameters(trainer, state):
     """Constrained parameters as `numpyro.infer.SVI.get_params` has them."""
     return {
         name: value
-        if trainer.specs[name].constraint is None
-        else trainer.backend.constrain(trainer.specs[name].constraint, value)
+        if trainer.problem.specs[name].constraint is None
+        else trainer.backend.constrain(trainer.problem.specs[name].constraint, value)
         for name, value in state.parameters.items()
     }
 
@@ -176,7 +176,7 @@ def test_every_network_learns(program, algorithm, pictures):
     model, guide = PROGRAMS[program]
     guide = guide if "guide" in algorithm.roles else None
     fit = ppgen.fit(model, guide, data={"batch": pictures}, algorithm=algorithm, steps=2, optimizer=ppgen.Adam(1e-2))
-    start = fit.trainer.backend.export(fit.trainer.plan.parameters, fit.trainer.specs)
+    start = fit.problem.export(fit.problem.start)
     assert {name.split("$")[0].split(".")[0] for name in fit.params} == {"decoder", "encoder" if guide else "critic"}
     assert all(np.isfinite(value).all() for value in fit.params.values())
     assert [name for name, value in fit.params.items() if np.array_equal(value, start[name])] == []
@@ -257,7 +257,7 @@ def test_the_seed_decides_everything(pictures):
     for seed in (0, 0, 1):
         trainer = ppgen.Trainer(model, guide)
         trainer.init({"batch": pictures}, seed=seed)
-        starts.append(trainer.plan.parameters["encoder$params"]["Dense_0"]["kernel"])
+        starts.append(trainer.problem.start["encoder$params"]["Dense_0"]["kernel"])
     np.testing.assert_array_equal(starts[0], starts[1])
     assert not np.array_equal(starts[0], starts[2])
 

@@ -92,7 +92,7 @@ def native_log_densities(program, x, z):
 def test_the_bound_is_that_of_one_particle_at_a_time(kind, data):
     model, guide, together = NATIVE[kind]
     trainer, state, batch = started(model, guide, data)
-    assert [program.vectorises for program in trainer.plan.programs.values()] == [together, together]
+    assert [program.vectorises for program in trainer.problem.programs.values()] == [together, together]
 
     loss, z = losses(trainer, state, batch, ppgen.IWAE(K))
     log_w = native_log_densities(model, batch["x"], z.values["z"]) - native_log_densities(
@@ -106,7 +106,7 @@ def test_particles_at_once_would_have_been_wrong(data):
     """The check above can fail: unsettled, the same program gives another number."""
     trainer, state, batch = started(centred, guide, data)
     right, _ = losses(trainer, state, batch, ppgen.IWAE(K))
-    for program in trainer.plan.programs.values():
+    for program in trainer.problem.programs.values():
         program.vectorises = True
     wrong, _ = losses(trainer, state, batch, ppgen.IWAE(K))
     assert abs(right - wrong) > 1e-3
@@ -145,7 +145,7 @@ def test_a_product_with_global_weights(model, together, line):
     """`x @ w` needs one particle at a time, `(x * w).sum(-1)` does not; the numbers are the same."""
     trainer = ppgen.Trainer(model, weights, ppgen.IWAE(K), backend="pyro")
     state = trainer.init(line)
-    assert trainer.plan.model.vectorises is together
+    assert trainer.problem.model.vectorises is together
     loss, z = losses(trainer, state, ppgen.Batch(trainer.device(line)), ppgen.IWAE(K))
     x, y, w = torch.from_numpy(line["x"]), torch.from_numpy(line["y"]), z.values["w"]
     log_p = pd.Normal(w @ x.T, 1.0).log_prob(y).sum(-1) + pd.Normal(0.0, 1.0).log_prob(w).sum(-1)
@@ -167,4 +167,4 @@ def test_ppgen_programs_run_together(data):
             sample("z", dist.Normal(loc, ppgen.ops.exp(log_scale)).to_event(1))
 
     trainer, _, _ = started(model, guide, data)
-    assert all(program.vectorises for program in trainer.plan.programs.values())
+    assert all(program.vectorises for program in trainer.problem.programs.values())

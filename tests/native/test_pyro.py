@@ -186,7 +186,7 @@ def started(model, guide, data, **options):
 def noise_of(trainer, role, draw=0):
     """The seed with which the joints of `started` draw."""
     backend = trainer.backend
-    return backend.fold_in(backend.fold_in(5, list(trainer.plan.programs).index(role)), draw)
+    return backend.fold_in(backend.fold_in(5, list(trainer.problem.programs).index(role)), draw)
 
 
 def log_joint(program, *args, **values):
@@ -203,7 +203,7 @@ def test_every_kind_of_vae_learns(kind, algorithm, pictures):
     fit = ppgen.fit(
         vae.model, guide, data={"x": pictures}, algorithm=algorithm, backend="pyro", steps=3, optimizer=ppgen.Adam(1e-2)
     )
-    start = fit.trainer.backend.export(fit.trainer.plan.parameters, fit.trainer.specs)
+    start = fit.problem.export(fit.problem.start)
     still = {name for name, value in fit.params.items() if np.array_equal(value, start[name])}
     if kind == "params" and not guide:
         still -= {"noise"}  # the mean of a dream has none
@@ -265,7 +265,7 @@ def test_the_elbo_and_its_gradient_are_pyros_own(kind, pictures):
         with ppgen.using("pyro"):
             return ppgen.ELBO().losses(joints["model"], joints["guide"], batch)
 
-    step = backend.compile(lambda: backend.gradients(losses, state.parameters, trainer.owned, trainer.owners))
+    step = backend.compile(lambda: backend.gradients(losses, state.parameters, trainer.problem.owned, trainer.problem.owners))
     found, grads = step()
 
     with pyro.get_param_store().scope():
@@ -273,7 +273,7 @@ def test_the_elbo_and_its_gradient_are_pyros_own(kind, pictures):
         loss = Trace_ELBO().differentiable_loss(vae.model, vae.guide, x)
         loss.backward()
     torch.testing.assert_close(found["model"], loss.detach() / len(x))
-    sources = {name: spec.source for name, spec in trainer.specs.items()}
+    sources = {name: spec.source for name, spec in trainer.problem.specs.items()}
     assert set(sources.values()) == {p for module in vae.modules() for p in module.parameters()}
     for name, source in sources.items():
         torch.testing.assert_close(grads[name], source.grad / len(x), msg=name)
@@ -284,8 +284,8 @@ def test_learned_numbers_mean_in_pyro_what_they_mean_here(kind, pictures):
     """With the learned numbers in its own modules and store, Pyro finds the same densities."""
     vae, x = made(kind), torch.from_numpy(pictures)
     fit = ppgen.fit(vae.model, vae.guide, data={"x": pictures}, backend="pyro", steps=5, optimizer=ppgen.Adam(0.05))
-    joints = fit.trainer.joints(fit.state.parameters, 5)
-    batch = ppgen.Batch(fit.trainer.device({"x": pictures}))
+    joints = fit.problem.joints(fit.state.parameters, 5)
+    batch = ppgen.Batch(fit.problem.device({"x": pictures}))
     with torch.no_grad(), ppgen.using("pyro"):
         z = joints["guide"].draw(batch)
         log_p = joints["model"].log_prob(batch | z.values)
@@ -319,8 +319,8 @@ def test_the_guide_explains_the_dream_and_not_the_data(kind, pictures):
     torch.testing.assert_close(
         loss, -log_joint(vae.guide, dream["x"][0], latent=dream["latent"][0]).detach() / len(pictures)
     )
-    encoders = {name for name in trainer.specs if "encoder" in name}
-    assert set(trainer.owned["guide"]) == encoders and encoders.isdisjoint(trainer.owned["model"])
+    encoders = {name for name in trainer.problem.specs if "encoder" in name}
+    assert set(trainer.problem.owned["guide"]) == encoders and encoders.isdisjoint(trainer.problem.owned["model"])
 
 
 def test_what_a_fit_can_be_asked(pictures, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import ppgen
 from ppgen import dist, nn, ops, param, plate, sample
 from ppgen.errors import DataError, NonFiniteError
-from ppgen.training.arrays import DataWarning
+from ppgen.problem.arrays import DataWarning
 
 ML = ppgen.MaximumLikelihood()
 N = 24
@@ -433,7 +433,7 @@ def test_a_step_of_several_turns_is_made_whole_or_not_at_all(backend, model, bad
         )
 
     def numbers(fit):
-        return fit.trainer.backend.pack(fit.state)
+        return fit.problem.backend.pack(fit.state)
 
     with pytest.raises(NonFiniteError, match=what.replace("17", "1" if stream else "17")) as caught:
         play(epochs=1)

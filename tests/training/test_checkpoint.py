@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ppgen
-from ppgen.training.checkpoint import CheckpointError
+from ppgen.storage import CheckpointError
 
 OTHER = {"numpyro": "pyro", "pyro": "numpyro"}
 OPTIMIZERS = {
@@ -77,7 +77,7 @@ def test_a_failed_save_leaves_the_earlier_fit(quick, programs, tmp_path, monkeyp
     def broken(*args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr("ppgen.training.checkpoint._sync", broken)
+    monkeypatch.setattr("ppgen.storage.folder._sync", broken)
     with pytest.raises(OSError, match="disk full"):
         fit.save(tmp_path / "run")
     assert (tmp_path / "run" / "manifest.json").read_text() == before

@@ -7,7 +7,7 @@ import torch
 
 import ppgen
 from ppgen import module, plate, sample
-from ppgen.backends.program import Initialiser
+from ppgen.backends.sites import Initialiser
 from ppgen.distributions import MADE, NADE, RealNVP, Recurrent
 from ppgen.models import vae
 

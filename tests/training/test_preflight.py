@@ -669,7 +669,7 @@ def test_fits_share_nothing(backend):
 
 def initial(backend):
     trainer = look(backend, model, guide)
-    return trainer.backend.export(trainer.init({"x": X}, seed=3).parameters, trainer.specs).values()
+    return trainer.problem.export(trainer.init({"x": X}, seed=3).parameters).values()
 
 
 def test_nothing_passes_through_pyros_store():
