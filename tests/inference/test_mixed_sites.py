@@ -203,7 +203,9 @@ def test_a_learned_baseline_leaves_the_mean(backend, play):
 def test_a_baseline_that_knows_the_draw_is_caught(backend, play, monkeypatch):
     """Half of log w as its own baseline halves the score term."""
     scored = ppgen.inference.variational.elbo.scored
-    monkeypatch.setattr("ppgen.inference.variational.elbo.scored", lambda log_w, score, _: scored(log_w, score, 0.5 * log_w))
+    monkeypatch.setattr(
+        "ppgen.inference.variational.elbo.scored", lambda log_w, score, _: scored(log_w, score, 0.5 * log_w)
+    )
     found = expected_gradient(LEARNED, backend, "bit first", EPS[:1], play)
     assert largest_error(found, slopes(expected_elbo("bit first", EPS[:1]))) > 0.1
 
