@@ -1,9 +1,11 @@
 """ppgen: deep generative models as programs, learned by swappable algorithms on NumPyro or Pyro."""
 
-from ppgen import backends, data, distributions, evaluation, models, nn, ops
+from ppgen import backends, data, distributions, evaluation, guides, models, nn, ops
 from ppgen.evaluation import Evaluation, evaluate
 from ppgen.inference import (
+    ALI,
     ELBO,
+    EM,
     GAN,
     IWAE,
     Algorithm,
@@ -25,7 +27,9 @@ from ppgen.training.result import Fit
 from ppgen.training.trainer import State, Trainer
 
 __all__ = [
+    "ALI",
     "ELBO",
+    "EM",
     "GAN",
     "IWAE",
     "SGD",
@@ -53,6 +57,7 @@ __all__ = [
     "evaluation",
     "factor",
     "fit",
+    "guides",
     "load",
     "models",
     "module",

@@ -39,3 +39,7 @@ class NonFiniteError(PpgenError):
         super().__init__(message)
         self.step = step
         self.fit = None
+
+
+class Note(UserWarning):
+    """Something that ppgen did by itself, and that a reader of the result should know."""

@@ -23,7 +23,7 @@ CONSTRAINTS: dict[str, Callable[[np.ndarray], Any]] = {
 """Whether finite numbers are strictly inside a constraint; a parameter that starts on an edge would stay there."""
 
 
-def sample(name: str, fn: Any) -> ops.Array:
+def sample(name: str, fn: Any, *, auxiliary: bool = False) -> ops.Array:
     """A random variable `name ~ fn`.
 
     Whether it is observed is decided by the data the program meets, not here.
@@ -31,6 +31,7 @@ def sample(name: str, fn: Any) -> ops.Array:
     Args:
         name: unique within the program.
         fn: a distribution, from `ppgen.dist` or native to the backend.
+        auxiliary: in a guide, a variable that the model does not have: the guide draws the model's sites from it.
 
     Returns:
         The site's value, with shape `batch_shape + event_shape`.
@@ -49,7 +50,7 @@ def sample(name: str, fn: Any) -> ops.Array:
             "becomes a distribution when it is called: sample('x', module('flow', flow)(context))."
         )
     try:
-        return run.backend.sample(name, fn, {MARK: True})
+        return run.backend.sample(name, fn, {MARK: True, **({"is_auxiliary": True} if auxiliary else {})})
     except Exception as error:
         if not isinstance(error, PpgenError):
             error.add_note(f"(at site {name!r})")
@@ -145,7 +146,7 @@ class _Distributions:
         "Exponential", "Gamma", "Geometric", "Gumbel", "HalfCauchy", "HalfNormal", "InverseGamma", "LKJCholesky",
         "Laplace", "LogNormal", "LowRankMultivariateNormal", "MixtureSameFamily", "Multinomial",
         "MultivariateNormal", "Normal", "Pareto", "Poisson", "RelaxedBernoulli", "StudentT",
-        "Uniform", "VonMises", "Weibull", "ZeroInflatedPoisson",
+        "TransformedDistribution", "Uniform", "VonMises", "Weibull", "ZeroInflatedPoisson",
     )  # fmt: skip
     learnable: ClassVar[dict[str, type]] = {}  # entered by ppgen.distributions
 

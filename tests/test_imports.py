@@ -29,7 +29,11 @@ HOUSE = (
 LEVEL = {name: level for level, names in enumerate(HOUSE) for name in names}
 STRANGERS = ({"inference", "models"},)  # on one level, yet they meet in `Joint` only
 
-ALLOWED = {"numpyro": ("ppgen/backends/",), "pyro": ("ppgen/backends/",), "torch": ("ppgen/backends/", "ppgen/ops/")}
+ALLOWED = {
+    "numpyro": ("ppgen/backends/",),
+    "pyro": ("ppgen/backends/",),
+    "torch": ("ppgen/backends/", "ppgen/ops/torch/"),
+}
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -95,7 +99,7 @@ PLANTED = {
     ),
     "ppgen/inference/new.py": ("from ppgen.models.vae import vae", "import pyro"),
     "ppgen/backends/new.py": ("from ppgen.language import sample", "from ppgen import joint"),
-    "ppgen/ops/": ("from ppgen import backends", "import numpyro"),
+    "ppgen/ops/": ("from ppgen import backends", "import numpyro", "import torch"),
     "ppgen/errors.py": ("from ppgen import ops",),
     "ppgen/language.py": ("from ppgen import nn",),
     "ppgen/evaluation/new.py": ("from ppgen.report.tables import comparison",),

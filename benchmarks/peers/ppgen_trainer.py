@@ -24,15 +24,10 @@ def guide(x):
 
 
 def start(problem, backend):
-    trainer = ppgen.Trainer(
-        model,
-        guide,
-        ppgen.ELBO(particles=problem.particles),
-        optimizer=ppgen.Adam(LEARNING_RATE),
-        backend=backend,
-        size=ROWS,
-    )
-    state = trainer.init({"x": problem.rows[:BATCH]}, seed=0)
+    first = {"x": problem.rows[:BATCH]}
+    programs = ppgen.Problem(model, guide, data=first, backend=backend, size=ROWS)
+    trainer = ppgen.Trainer(programs, ppgen.ELBO(particles=problem.particles), ppgen.Adam(LEARNING_RATE))
+    state = trainer.init()
     data = trainer.device({"x": problem.rows})
 
     def run(index):

@@ -166,10 +166,6 @@ class Arrays(Protocol):
         """The inverse of `constrain`."""
         ...
 
-    def bijection(self, distribution: Distribution) -> Any:
-        """The map from the reals onto a distribution's support, as the framework has it."""
-        ...
-
     def parameter(self, value: Any) -> Any:
         """A new parameter with this value."""
         ...
@@ -251,6 +247,18 @@ class Programs(Protocol):
         """KL(q || p) of two distributions of a site's terms, shaped like their log densities; None without a closed form."""
         ...
 
+    def first(self, distribution: Distribution) -> Distribution:
+        """The distribution of a term for the first particle, without the particle axis."""
+        ...
+
+    def bijection(self, distribution: Distribution) -> Any:
+        """The framework's map from the reals onto the support of a term's distribution (for the first particle).
+
+        It is called on unconstrained values, and has `inv`, `log_abs_det_jacobian(u, value)`, `inverse_shape(shape)`,
+        `domain.event_dim` and `codomain.event_dim`.
+        """
+        ...
+
     def watching(self) -> AbstractContextManager[dict[int, Any]]:
         """Inside, parameters of the framework's own networks that meet an operation are noted, by id."""
         ...
@@ -306,6 +314,19 @@ class Training(Protocol):
 
         It stops where one of the metrics named in `losses` is not finite.
         """
+        ...
+
+    def repeat(self, step: Callable[..., Any], finished: Callable[[Any], Any]) -> Callable[..., Any]:
+        """`step(state, batch, key) -> state, info` many times: `run(state, batch, key, first, turns, most)`.
+
+        The i-th step of a run has the key `fold_in(key, i)`; a call takes `turns` of them from `first` on (`most` in any
+        call), or fewer where `finished(state)` holds. It gives the state, how many steps it took, and their infos, on the
+        host, with an axis of steps in front.
+        """
+        ...
+
+    def climb(self, objective: Callable[[Parameters], Array], parameters: Parameters, steps: int) -> dict[str, Any]:
+        """Parameters where `objective` is larger, by so many iterations of L-BFGS; never where it is lower."""
         ...
 
     def usable(self, losses: Mapping[str, Array], grads: Mapping[str, Array]) -> bool:

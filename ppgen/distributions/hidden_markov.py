@@ -58,6 +58,7 @@ class HiddenMarkov(Learnable):
     features: int | None = None
 
     reparameterised = False
+    hides = True
 
     def __post_init__(self) -> None:
         arguments.settle(self, length=arguments.size("HiddenMarkov", "length", self.length))
@@ -84,6 +85,21 @@ class HiddenMarkov(Learnable):
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         before, shift = _before(*self._tables(params, x))
         return infinite(ops.logsumexp(before[-1]) + ops.sum(shift, 0))
+
+    def complete(
+        self, before: Parameters, params: Parameters, x: ops.Array, context: ops.Array | None = None
+    ) -> ops.Array:
+        initial, transition, emission = self._tables(before, x)
+        past, future = _before(initial, transition, emission)[0], _after(initial, transition, emission)
+        states = ops.softmax(past + future)  # p(z_t | x), [T, ..., S]
+        moves = past[:-1][..., :, None] + transition + (emission + future)[1:][..., None, :]
+        moves = ops.softmax(moves.reshape((*moves.shape[:-2], self.states**2))).reshape(
+            moves.shape
+        )  # p(z_t, z_t+1 | x)
+        states, moves = ops.stop_gradient(states), ops.stop_gradient(moves)
+        initial, transition, emission = self._tables(params, x)
+        log_prob = ops.sum(states * emission, (0, -1)) + ops.sum(states[0] * initial, -1)
+        return log_prob + ops.sum(moves * transition, (0, -2, -1))
 
     def smooth(self, params: Parameters, x: ops.Array) -> ops.Array:
         """What the whole sequence says of each state: p(z_t | x), [..., T, S], for x of positive density."""

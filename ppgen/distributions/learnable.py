@@ -47,6 +47,7 @@ class Learnable:
         has_density: False where `log_prob` cannot be computed, and only draws can be had.
         estimates: True where `log_prob` is an unbiased estimate of a log density or a bound, from random numbers in the
             context. Its exponential is no density, so algorithms that weigh particles by densities refuse it.
+        hides: True where the distribution sums out variables of its own (components, states), and writes `complete` for EM.
         counting: True where `log_prob` is that of a probability of single real values, as of rows at hand, not a density.
     """
 
@@ -56,6 +57,7 @@ class Learnable:
     reparameterised: bool = True
     has_density: bool = True
     estimates: bool = False
+    hides: bool = False
     counting: bool = False
 
     def specs(self) -> dict[str, nn.Spec]:
@@ -65,6 +67,15 @@ class Learnable:
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """Log density in nats: [...] for `x` [..., *event_shape] and `context` [..., context], leading axes broadcast."""
         raise NotImplementedError(f"{type(self).__name__} has no log_prob.")
+
+    def complete(
+        self, before: Parameters, params: Parameters, x: ops.Array, context: ops.Array | None = None
+    ) -> ops.Array:
+        """E log p(x, h) in nats, [...], for what the distribution hides, h ~ p(h | x) under the parameters `before`.
+
+        The E step of EM for a distribution that `hides` something; its largest value is where EM goes next.
+        """
+        return self.log_prob(params, x, context)
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None

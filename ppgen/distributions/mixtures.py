@@ -42,6 +42,7 @@ class Mixture(Learnable):
     context: int = 0
 
     reparameterised = False
+    hides = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.components, tuple) or not self.components:
@@ -92,11 +93,19 @@ class Mixture(Learnable):
         return {**specs, **affine_specs("logits", (len(self.components),), self.context)}
 
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+        return infinite(ops.logsumexp(finite(self._terms(params, x, context))))
+
+    def complete(
+        self, before: Parameters, params: Parameters, x: ops.Array, context: ops.Array | None = None
+    ) -> ops.Array:
+        return expected(finite(self._terms(before, x, context)), finite(self._terms(params, x, context)))
+
+    def _terms(self, params: Parameters, x: ops.Array, context: ops.Array | None) -> ops.Array:
+        """Log w_k p_k(x), [..., K]."""
         terms = [component.log_prob(own, x, seen) for component, own, seen in self._parts(params, context)]
         log_weights = self._log_weights(params, context)
         shape = np.broadcast_shapes(log_weights.shape[:-1], *(term.shape for term in terms))
-        terms = ops.stack([ops.broadcast_to(term, shape) for term in terms], -1)
-        return infinite(ops.logsumexp(finite(log_weights + terms)))
+        return log_weights + ops.stack([ops.broadcast_to(term, shape) for term in terms], -1)
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
@@ -163,6 +172,7 @@ class GaussianMixture(Learnable):
     context: int = 0
 
     reparameterised = False
+    hides = True
 
     def __post_init__(self) -> None:
         for name in ("dim", "components", "context"):
@@ -182,6 +192,15 @@ class GaussianMixture(Learnable):
         return specs
 
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+        return ops.logsumexp(self._terms(params, x, context))
+
+    def complete(
+        self, before: Parameters, params: Parameters, x: ops.Array, context: ops.Array | None = None
+    ) -> ops.Array:
+        return expected(self._terms(before, x, context), self._terms(params, x, context))
+
+    def _terms(self, params: Parameters, x: ops.Array, context: ops.Array | None) -> ops.Array:
+        """Log w_k N(x; mu_k, L_k L_k^T), [..., K]."""
         x = as_float(x, params)
         check_event(self, x)
         logits, loc, log_scale, factor = self._read(params, context)
@@ -193,7 +212,7 @@ class GaussianMixture(Learnable):
             inverse = ops.solve_triangular(factor, ops.broadcast_to(identity, factor.shape))
             standard = ops.einsum("...ij,...j->...i", inverse, centred)
         log_normal = ops.sum(-0.5 * ops.square(standard) - log_scale, -1) - 0.5 * self.dim * math.log(2 * math.pi)
-        return ops.logsumexp(ops.log_softmax(logits) + log_normal)
+        return ops.log_softmax(logits) + log_normal
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None
@@ -229,6 +248,11 @@ class GaussianMixture(Learnable):
         place[np.tril_indices(self.dim, -1)] = np.arange(self.dim, entries.shape[-1] - 1)
         factor = ops.take(entries, place.ravel()).reshape(*entries.shape[:-1], self.dim, self.dim)
         return logits, loc, log_scale, factor
+
+
+def expected(before: ops.Array, terms: ops.Array) -> ops.Array:
+    """The mean of log w_k p_k(x) [..., K] over the components that x came from, with the probabilities that `before` gives."""
+    return ops.sum(ops.stop_gradient(ops.softmax(before)) * terms, -1)
 
 
 def affine_specs(name: str, shape: tuple[int, ...], context: int, bound: float = 0.0) -> dict[str, nn.Spec]:

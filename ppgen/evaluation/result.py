@@ -84,6 +84,16 @@ class Evaluation:
         """Everything as plain Python values that JSON can hold; numbers that are not finite become strings."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Evaluation":
+        """The inverse of `to_dict`."""
+
+        def number(value: Any) -> Any:
+            return float(value) if value in ("nan", "inf", "-inf") else value
+
+        lists = {name: np.array([number(v) for v in x]) for name, x in values.items() if isinstance(x, list)}
+        return cls(**{name: number(value) for name, value in values.items() if name not in lists}, **lists)
+
     def __repr__(self) -> str:
         error = "" if math.isnan(self.stderr) else f" ± {self.stderr:.4f}"
         lines = [

@@ -1,9 +1,12 @@
 """Algorithms, by family: each in a file named after it."""
 
+from ppgen.inference.adversarial.ali import ALI
 from ppgen.inference.adversarial.gan import GAN
 from ppgen.inference.algorithm import Algorithm
 from ppgen.inference.critic import Critic
+from ppgen.inference.exact.em import EM
 from ppgen.inference.exact.maximum_likelihood import MaximumLikelihood
+from ppgen.inference.procedure import Procedure
 from ppgen.inference.sleep.reweighted_wake_sleep import ReweightedWakeSleep
 from ppgen.inference.sleep.wake_sleep import WakeSleep
 from ppgen.inference.variational.elbo import ELBO
@@ -26,18 +29,29 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     WakeSleep(),
     MaximumLikelihood(),
     GAN(),
+    ALI(),
 )
-"""One of each. Error messages choose from these, and the contract tests run each on every model and both backends:
-a new algorithm is added here."""
+"""Games of losses, one of each. Contract tests run each on every model and both backends: a new game is added here."""
+
+PROCEDURES: tuple[Procedure, ...] = (EM(),)
+"""Algorithms that make their own steps, one of each: a new one is added here, for the tests of procedures."""
+
+EVERYTHING: tuple[Algorithm, ...] = (*ALGORITHMS, *PROCEDURES)
+"""Error messages say which of these would be legal."""
 
 __all__ = [
     "ALGORITHMS",
+    "ALI",
     "ELBO",
+    "EM",
+    "EVERYTHING",
     "GAN",
     "IWAE",
+    "PROCEDURES",
     "Algorithm",
     "Critic",
     "MaximumLikelihood",
+    "Procedure",
     "Renyi",
     "ReweightedWakeSleep",
     "WakeSleep",

@@ -23,12 +23,12 @@ class Turn:
 
     Attributes:
         step: the number of the training step, from 0.
-        critics: the joints of the roles that the algorithm brings itself, by role.
+        joints: those of the roles that the algorithm brings itself, by role.
         carry: what the algorithm's last `play` left, or `start` at the first step.
     """
 
     step: Any = 0
-    critics: Mapping[str, Joint] = field(default_factory=dict)
+    joints: Mapping[str, Joint] = field(default_factory=dict)
     carry: Any = None
 
 
@@ -55,7 +55,7 @@ class Algorithm:
     SMC, EM) are a `ppgen.inference.procedure.Procedure`.
 
     Attributes:
-        roles: who plays; "model" and "guide" are the user's programs, others are brought by `critics`.
+        roles: who plays; "model" and "guide" are the user's programs, others are what `brings` gives.
         needs: requirements, checked before the first step.
     """
 
@@ -93,8 +93,8 @@ class Algorithm:
         """Updates of one training step: the roles that move in each; all at once by default."""
         return (self.roles,)
 
-    def critics(self, problem: Problem) -> dict[str, Callable[..., Any]]:
-        """Programs that the algorithm brings itself, by role."""
+    def brings(self, problem: Problem) -> dict[str, Callable[..., Any]]:
+        """Programs that the algorithm brings itself, by role: critics, baselines, or kernels with sites of their own."""
         return {}
 
     def requirements(self) -> tuple[Requirement, ...]:
@@ -118,7 +118,7 @@ class Algorithm:
 
     def cast(self, problem: Problem) -> Problem:
         """The problem with the roles of this algorithm, and no others."""
-        return problem.playing(self.roles, self.critics(problem))
+        return problem.playing(self.roles, self.brings(problem))
 
     def played(self, joints: Mapping[str, Joint], batch: Batch, turn: Turn) -> Played:
         """`play` with the joints by role, and a look at what it gives."""

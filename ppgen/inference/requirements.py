@@ -54,6 +54,14 @@ def a_latent_site(problem: Problem) -> str | None:
     return None
 
 
+def local_latents(problem: Problem) -> str | None:
+    """Every latent site lies in the plate of rows."""
+    for site in problem.model.latent(problem.data):
+        if not problem.model.is_local(site):
+            return f"site {site.name!r} is global (outside the plate of rows), and a critic judges row by row"
+    return None
+
+
 def a_reparameterised_guide(problem: Problem) -> str | None:
     """Draws from the guide carry gradients."""
     if problem.guide is None:
@@ -116,6 +124,20 @@ def enumerable_latents(problem: Problem) -> str | None:
         total *= count ** problem.model.atoms(site)
     if total > MAX_CONFIGURATIONS:
         return f"the latent sites have {total} configurations a row; at most {MAX_CONFIGURATIONS} can be summed out"
+    return None
+
+
+def an_exact_posterior(problem: Problem) -> str | None:
+    """Latent sites are local, and all discrete and few, or all real (and Gaussian, as a look at numbers tells later)."""
+    latent = problem.model.latent(problem.data)
+    for site in latent:
+        if not problem.model.is_local(site):
+            return f"site {site.name!r} is global (outside the plate of rows), and rows have posteriors of their own"
+    if any(site.support.discrete for site in latent):
+        return enumerable_latents(problem)
+    for site in latent:
+        if (site.support.kind, site.support.low, site.support.high) != ("real", None, None):
+            return f"site {site.name!r} ({kind(site)}) has no Gaussian posterior"
     return None
 
 

@@ -5,13 +5,11 @@ Such an equation has one solution, and `x = g(x)` reaches it from anywhere in as
 
 import math
 from collections.abc import Callable
-from functools import partial
 
-import jax
-import jax.numpy as jnp
-
-from ppgen.ops.arrays import absolute, amax, every, finfo, finite
-from ppgen.ops.dispatch import Array, torch_of
+from ppgen.ops.arrays import finfo
+from ppgen.ops.axes import all, amax
+from ppgen.ops.dispatch import Array, dispatched_by
+from ppgen.ops.elementwise import absolute, finite
 from ppgen.ops.loops import while_loop
 
 
@@ -35,22 +33,21 @@ def settle(update: Callable[[Array], Array], x: Array, turns: int, exact: bool =
         new = update(x)
         return number + 1, ~stays(finite(new), x), new
 
-    if torch_of(x) is None:
-        return while_loop(unsettled, turn, (jnp.zeros((), int), jnp.ones((), bool), x))[-1]
     return while_loop(unsettled, turn, (0, True, x))[-1]
 
 
 def _equal(x: Array, y: Array) -> Array:
-    return every(x == y)
+    return all(x == y)
 
 
 def _nearly_equal(x: Array, y: Array) -> Array:
     tolerance = 10 * float(finfo(x).eps)
     size, change = absolute(x), absolute(x - y)
     columns = amax(size.reshape(-1, size.shape[-1]), 0)
-    return every((change <= tolerance * amax(size, -1)[..., None]) & (change <= tolerance * columns))
+    return all((change <= tolerance * amax(size, -1)[..., None]) & (change <= tolerance * columns))
 
 
+@dispatched_by("start")
 def triangular_solution(g: Callable[[Array], Array], solve: Callable[[], Array], start: Array, turns: int) -> Array:
     r"""The x = solve() with x = g(x), and the gradient of that equation: how `solve` finds x does not matter.
 
@@ -59,52 +56,3 @@ def triangular_solution(g: Callable[[Array], Array], solve: Callable[[], Array],
     J is triangular with zeros on its diagonal, so products with J find dx exactly: at most `turns` of them, often few.
     `start` is any array like x.
     """
-    torch = torch_of(start)
-    if torch is None:
-        return jax.lax.custom_root(lambda x: x - g(x), start, lambda *_: solve(), partial(_solve_linear, turns=turns))
-    with torch.no_grad():
-        x = solve()
-    if not torch.is_grad_enabled():
-        return x
-    again = g(x.requires_grad_())  # the same values, with what they depend on
-    if not _leads_beyond(again, x):
-        return x.detach()
-    solution = again.view_as(again)
-
-    def through_equation(cotangent: Array) -> Array:
-        if torch.is_grad_enabled():
-            raise NotImplementedError(
-                "expected a first derivative of draws that solve an equation on the Pyro backend; got a higher one. "
-                "Use the NumPyro backend, or a distribution whose draws are explicit."
-            )
-
-        def turn(v: Array) -> Array:
-            return cotangent + torch.autograd.grad(again, x, v, retain_graph=True, materialize_grads=True)[0]
-
-        return settle(turn, cotangent, turns)
-
-    solution.register_hook(through_equation)
-    return solution
-
-
-def _leads_beyond(result: Array, x: Array) -> bool:
-    """Whether gradients of a tensor reach any other than `x`: a look at its graph is quicker than one without `x`."""
-    seen, waiting = set(), [result.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        if not node.next_functions and getattr(node, "variable", None) is not x:
-            return True
-        seen.add(node)
-        waiting += [earlier for earlier, _ in node.next_functions]
-    return False
-
-
-def _solve_linear(matrix: Callable[[Array], Array], b: Array, turns: int) -> Array:
-    """The v with matrix(v) = b, for a triangular matrix with ones on its diagonal; likewise for its transpose."""
-
-    def solve(matrix: Callable[[Array], Array], b: Array) -> Array:
-        return settle(lambda v: v + (b - matrix(v)), b, turns)
-
-    return jax.lax.custom_linear_solve(matrix, b, solve, transpose_solve=solve)

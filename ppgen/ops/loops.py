@@ -1,78 +1,102 @@
 """Loops that JAX compiles once and torch runs in Python."""
 
+import functools
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ppgen.ops.arrays import concatenate, stack
-from ppgen.ops.dispatch import Array, torch_of
+from ppgen.ops.dispatch import Array, Function, dispatched_by
+
+_depth: ContextVar[int] = ContextVar("ppgen_loops", default=0)
 
 
+def depth() -> int:
+    """How many loops of ppgen enclose the running code: `scan`, `associative_scan`, `while_loop`, `vmap`.
+
+    JAX runs the body of a loop once for all its turns, so what Python counts there, it counts once.
+
+    Example:
+        >>> import numpy as np
+        >>> from ppgen import ops
+        >>> seen = []
+        >>> _ = ops.scan(lambda total, x: (total + x, seen.append(ops.depth())), 0.0, np.ones(3))
+        >>> ops.depth(), set(seen)
+        (0, {1})
+    """
+    return _depth.get()
+
+
+def loop(function: Function) -> Function:
+    """Let `depth` count a function that runs the functions it is given many times."""
+
+    @functools.wraps(function)
+    def deeper(*args: Any, **kwargs: Any) -> Any:
+        token = _depth.set(_depth.get() + 1)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _depth.reset(token)
+
+    return deeper  # type: ignore[return-value]
+
+
+@loop
+@dispatched_by("carry", "xs")
 def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
     """`carry, y = step(carry, x)` for each slice `x` of `xs` along its first axis: the last carry, and the ys stacked.
 
-    `carry`, `xs` and the ys may be trees of arrays; a step keeps the shapes and types of its carry. In `reverse` the
-    last slice comes first; the ys stay in the places of their xs.
+    Args:
+        step: the body of the loop; it keeps the shapes and types of its carry.
+        carry: a tree of arrays.
+        xs: a tree of arrays with one length; `ops.arange(n)` for a loop that counts. Keys of the active backend, one a
+            slice, may be among them: an array of JAX's keys, or for torch of NumPy's uint64, each a Python integer.
+        reverse: begin with the last slice; the ys stay in the places of their xs.
+
+    Returns:
+        The last carry, and the tree of ys with one more axis in front.
+
+    Example:
+        >>> import numpy as np
+        >>> from ppgen import ops
+        >>> last, sums = ops.scan(lambda total, x: (total + x, total + x), 0.0, np.array([1.0, 2.0, 3.0]))
+        >>> float(last), sums.tolist()
+        (6.0, [1.0, 3.0, 6.0])
     """
-    if torch_of(*jax.tree.leaves((carry, xs))) is None:
-        return jax.lax.scan(step, carry, xs, reverse=reverse)
-    leaves, tree = jax.tree.flatten(xs)
-    slices = list(zip(*(x.unbind(0) for x in leaves), strict=True))  # x[i] would have a gradient the size of x
-    ys = []
-    for row in reversed(slices) if reverse else slices:
-        carry, y = step(carry, jax.tree.unflatten(tree, row))
-        ys.append(y)
-    return carry, jax.tree.map(lambda *rows: stack(rows), *(reversed(ys) if reverse else ys))
+    ...
 
 
-def entry(table: np.ndarray, i: Any) -> Any:
-    """The i-th entry of a fixed table, where i is an int or, while JAX compiles a loop that counts, an array."""
-    return table[i] if isinstance(i, int) else jnp.asarray(table)[i]
-
-
+@loop
+@dispatched_by("xs")
 def associative_scan(fn: Callable[[Any, Any], Any], xs: Array, reverse: bool = False) -> Array:
     """`x_0`, `fn(x_0, x_1)`, `fn(fn(x_0, x_1), x_2)`, ... along the first axis, in log2 of its length steps.
 
     `fn` is associative and takes many pairs at once, along the first axis. In `reverse` the t-th result is that of
     `x_t` to the last, in their order.
     """
-    if torch_of(xs) is None:
-        return jax.lax.associative_scan((lambda a, b: fn(b, a)) if reverse else fn, xs, reverse=reverse)
-    return _prefixes(lambda a, b: fn(b, a), xs.flip(0)).flip(0) if reverse else _prefixes(fn, xs)
 
 
-def _prefixes(fn: Callable[[Any, Any], Any], xs: Array) -> Array:
-    """Join neighbours, solve the half-sized problem for the odd places, and extend it by one for the even ones."""
-    n = len(xs)
-    if n == 1:
-        return xs
-    odd = _prefixes(fn, fn(xs[: n - 1 : 2], xs[1::2]))
-    even = xs[:1] if n == 2 else concatenate([xs[:1], fn(odd[: (n - 1) // 2], xs[2::2])], 0)
-    pairs = stack([even[: len(odd)], odd], 1).reshape(2 * len(odd), *xs.shape[1:])
-    return concatenate([pairs, even[len(odd) :]], 0)
-
-
+@loop
+@dispatched_by("carry")
 def while_loop(condition: Callable[[Any], Any], step: Callable[[Any], Any], carry: Any) -> Any:
     """`carry = step(carry)` for as long as `condition(carry)` holds. Under JAX no gradient flows back through it."""
-    if torch_of(*jax.tree.leaves(carry)) is None:
-        return jax.lax.while_loop(condition, step, carry)
-    while condition(carry):
-        carry = step(carry)
-    return carry
 
 
-def recompute(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """`fn` without memory: its backward pass computes the intermediate values again."""
+@dispatched_by("predicate", "operands")
+def cond(predicate: Any, if_true: Callable[..., Any], if_false: Callable[..., Any], *operands: Any) -> Any:
+    """`if_true(*operands)` where the predicate, one boolean, holds; else `if_false(*operands)`.
 
-    def forgetful(*args: Any) -> Any:
-        torch = torch_of(*jax.tree.leaves(args))
-        if torch is None:
-            return jax.checkpoint(fn)(*args)
-        from torch.utils.checkpoint import checkpoint
+    Only the chosen branch is computed, but under JAX's `vmap`, which computes both. There the two give trees of arrays of
+    one shape and type. (`ops.where` chooses for each entry.)
 
-        return checkpoint(fn, *args, use_reentrant=False)
+    Example:
+        >>> from ppgen import ops
+        >>> float(ops.cond(True, lambda x: x + 1.0, lambda x: x - 1.0, 2.0))
+        3.0
+    """
 
-    return forgetful
+
+@dispatched_by("i")
+def entry(table: np.ndarray, i: Any) -> Any:
+    """The i-th entry of a fixed table, where i is an int or, while JAX compiles a loop that counts, an array."""

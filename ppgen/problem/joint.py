@@ -31,7 +31,7 @@ class Joint:
     def __init__(self, program: Program, parameters: Mapping[str, Any], key: Any, size: int, step: Any = 0) -> None:
         self.program, self.parameters, self.size, self.step = program, parameters, size, step
         self.backend = program.backend
-        self._key, self._turns, self._depth = key, itertools.count(), _depth()
+        self._key, self._turns, self._depth = key, itertools.count(), ops.depth()
 
     # runs ----------------------------------------------------------------------------------------------------
 
@@ -87,6 +87,10 @@ class Joint:
     def __call__(self, values: Batch) -> ops.Array:
         """What the program returns (a critic's score), [particles, rows]."""
         return self.trace(values).returned
+
+    def uniform(self, shape: tuple[int, ...]) -> ops.Array:
+        """Fresh uniform numbers in [0, 1), from the joint's supply of noise."""
+        return self.backend.uniform(self._fresh(), shape)
 
     # the same joint, otherwise -------------------------------------------------------------------------------
 
@@ -148,15 +152,7 @@ class Joint:
     # ---------------------------------------------------------------------------------------------------------
 
     def _run(self, values: Batch, request: Request, particles: int) -> Trace:
-        key = self._key
-        if request.draw is not None:
-            if _depth() > self._depth:
-                raise ProgramError(
-                    f"the {self.program.role} draws inside a loop, whose body is compiled once, so that every turn would "
-                    "draw the same noise; expected a joint with a key of its own for each turn. Write p.at(i).draw(...) "
-                    "with the counter of the loop, as in ops.scan(step, start, ops.arange(n))."
-                )
-            key = self.backend.fold_in(key, next(self._turns))
+        key = self._key if request.draw is None else self._fresh()
         fixed, drawn = values.split()
         fixed = {name: value for name, value in fixed.items() if name.removeprefix(SEEN) not in drawn}  # whole by now
         run: Run = self.backend.run(self.program, self.parameters, key, fixed, drawn, values.rows, particles, request)
@@ -169,6 +165,16 @@ class Joint:
             self.size,
             run.returned,
         )
+
+    def _fresh(self) -> Any:
+        """A key that was not used before."""
+        if ops.depth() > self._depth:
+            raise ProgramError(
+                f"the {self.program.role} draws inside a loop, whose body is compiled once, so that every turn would "
+                "draw the same noise; expected a joint with a key of its own for each turn. Write p.at(i).draw(...) "
+                "with the counter of the loop, as in ops.scan(step, start, ops.arange(n))."
+            )
+        return self.backend.fold_in(self._key, next(self._turns))
 
     def __repr__(self) -> str:
         return f"Joint(the {self.program.role}: {', '.join(self.program.sites)})"
@@ -189,7 +195,3 @@ def _with_arguments(dream: Trace, batch: Batch) -> Trace:
             data = batch[argument]
             also[argument] = drawn[site.name].reshape(dream.particles, *data.shape) + 0 * data
     return replace(dream, also=also | {name: batch[name] for name in batch.drawn})
-
-
-def _depth():
-    return getattr(ops, "depth", lambda: 0)()

@@ -12,6 +12,7 @@ from ppgen.backends.protocol import SEEN, Backend
 from ppgen.backends.sites import Initialiser, Parameter
 from ppgen.errors import DataError
 from ppgen.problem.arrays import cast, check_shapes, check_values, to_host
+from ppgen.problem.automatic import Automatic
 from ppgen.problem.checks import plates, sites
 from ppgen.problem.joint import Joint
 from ppgen.problem.preflight import inspect, preflight, whole
@@ -26,7 +27,7 @@ class Problem:
 
     Args:
         model: p(x, z), a function with `sample` statements; or a native Pyro or NumPyro program.
-        guide: q(z | x), if there is one.
+        guide: q(z | x), if there is one; or one that is made of the model, `ppgen.guides.MeanField()`.
         data: a first batch: arrays by site or argument name, their first axis counting rows. A masked array of NumPy gives
             a site in some rows; in the others it is latent.
         backend: "numpyro" or "pyro".
@@ -79,7 +80,7 @@ class Problem:
     def __init__(
         self,
         model: Callable[..., Any],
-        guide: Callable[..., Any] | None = None,
+        guide: "Callable[..., Any] | Automatic | None" = None,
         *,
         data: Mapping[str, Any],
         backend: str | Backend = "numpyro",
@@ -93,6 +94,9 @@ class Problem:
         count = plates.rows_of(arrays)
         size = count if size is None else size
         full_batch = count == size if full_batch is None else full_batch
+        if isinstance(guide, Automatic):
+            about = {"backend": library, "size": size, "rows": rows, "full_batch": full_batch, "seed": seed}
+            guide = guide.program(Problem(model, data=data, **about))
         programs, start = preflight(model, guide, library, arrays, seed=seed, rows_plate=rows, full_batch=full_batch)
         self._set(
             backend=library,
@@ -128,14 +132,15 @@ class Problem:
 
         Args:
             roles: who plays; a guide of a model without latent sites may be missing.
-            brought: programs of the other roles (a critic, a baseline).
+            brought: programs of the other roles (a critic, a baseline, a kernel).
         """
         create = Initialiser(self.seed)
         programs, start = {role: p for role, p in self.programs.items() if role in roles}, dict(self.start)
         arrays = cast(self.example, self.model)
         for role, fn in (brought or {}).items():
-            program, seen = inspect(self._program(fn, role), arrays, create)
-            plates.one_number_a_row(program, seen.returned, arrays)
+            program, seen = inspect(self._program(fn, role), self._latent_values() | arrays, create)
+            if not program.sites:  # a critic or a baseline, and no kernel
+                plates.one_number_a_row(program, seen.returned, arrays)
             programs[role] = self._like_the_model(program)
             start |= seen.created
         for role in roles:
@@ -215,9 +220,17 @@ class Problem:
             found = {**inspect(program, arrays, create)[1].created, **found}
         return {name: found[name] for name in self.start}
 
-    def parameters(self, given: Mapping[str, np.ndarray] | None = None, seed: int | None = None) -> dict[str, Any]:
-        """Unconstrained parameters: the initial ones, with `given` constrained values by full name in place of theirs."""
+    def parameters(self, given: Any = None, seed: int | None = None) -> dict[str, Any]:
+        """Unconstrained parameters: the initial ones, with given values in place of theirs.
+
+        Args:
+            given: constrained values by full name; or a `Fit`, whose parameters are taken where these programs have them.
+            seed: seed of the initial ones; by default the problem's own.
+        """
         start = self.initial(seed)
+        if given is not None and not isinstance(given, Mapping):  # a Fit
+            mine = self.export(start)
+            given = {name: value for name, value in given.params.items() if name in mine}
         return self.backend.load(start, given, self.specs) if given else dict(start)
 
     def export(self, parameters: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -240,6 +253,17 @@ class Problem:
         }
 
     # ---------------------------------------------------------------------------------------------------------
+
+    def _latent_values(self) -> dict[str, np.ndarray]:
+        """Values of the latent sites, for a look at a critic: shapes and types count, numbers do not."""
+        return {
+            site.name: np.full(
+                (*site.batch_shape, *site.event_shape),
+                site.support.low or 0,
+                np.int32 if site.support.kind == "integer" and site.support.name == "IntegerInterval" else np.float32,
+            )
+            for site in self.model.latent(self.data)
+        }
 
     def _program(self, fn: Callable[..., Any], role: str) -> Program:
         return Program(fn, role, self.backend, self.rows)

@@ -73,6 +73,14 @@ class Trace(Mapping[str, Term]):
         drawn = {name: term.value for name, term in self.terms.items() if term.how != "given"} | self.also
         return Batch(drawn, rows=self.rows, drawn=drawn, particles=self.particles)
 
+    def first(self, name: str) -> Any:
+        """The distribution of a site in the run of the first particle."""
+        return self.program.backend.first(self.terms[name].distribution)
+
+    def replaced(self, name: str, log_prob: ops.Array) -> "Trace":
+        """The trace with another log density of a site."""
+        return replace(self, terms={**self.terms, name: replace(self.terms[name], log_prob=log_prob)})
+
     # log densities -------------------------------------------------------------------------------------------
 
     @property

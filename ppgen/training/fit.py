@@ -8,7 +8,9 @@ import numpy as np
 from ppgen.errors import DataError, ProgramError
 from ppgen.inference import ELBO
 from ppgen.inference.algorithm import Algorithm
+from ppgen.inference.procedure import Procedure
 from ppgen.training.loop import Loop
+from ppgen.training.procedures import proceed
 from ppgen.training.result import Fit
 
 
@@ -37,11 +39,13 @@ def fit(
 
     Args:
         model: p(x, z), a function with `sample` statements; or a native Pyro or NumPyro program.
-        guide: q(z | x), where the algorithm needs one.
+        guide: q(z | x), where the algorithm needs one; or one that is made of the model, such as
+            `ppgen.guides.FullRank()`. Without one, continuous latent sites get `ppgen.guides.MeanField()`.
         data: arrays by site or argument name, their first axis counting rows; or an iterable of such batches.
         algorithm: `ppgen.ELBO()` by default.
         backend: "numpyro" (JAX, compiled) or "pyro" (PyTorch).
-        epochs: passes over the data. Give this or `steps`.
+        epochs: passes over the data. Give this or `steps`; neither for an algorithm that knows how many it takes
+            (`ppgen.NUTS(draws=1000)`).
         steps: updates.
         batch_size: rows a step; all rows by default. The last batch of an epoch may have fewer.
         valid: held-out arrays; their losses are recorded after each epoch.
@@ -73,14 +77,21 @@ def fit(
         >>> fit.history["loss/model"].shape
         (2,)
     """
-    if (epochs is None) == (steps is None):
+    algorithm = ELBO() if algorithm is None else algorithm
+    makes_steps = isinstance(algorithm, Procedure)
+    if (epochs is None) == (steps is None) and not (makes_steps and epochs is None):
         raise ProgramError(f"expected epochs or steps, one of them; got epochs={epochs}, steps={steps}.")
     for name, count in (("epochs", epochs), ("steps", steps), ("batch_size", batch_size)):
         if count is not None and (not isinstance(count, int | np.integer) or count < 1):
             raise ProgramError(f"expected {name} to be a positive integer; got {count!r}.")
+    if isinstance(algorithm, Procedure):
+        return proceed(
+            model, guide, data, algorithm, backend=backend, steps=steps if epochs is None else epochs, seed=seed, rows=rows,
+            params=params, progress=progress, batch_size=batch_size, valid=valid, optimizer=optimizer,
+            callbacks=tuple(callbacks), size=size, train=train, resume=resume,
+        )  # fmt: skip
     loop = Loop(
-        model, guide, ELBO() if algorithm is None else algorithm, optimizer, backend, size, rows, train, seed,
-        tuple(callbacks), progress, params, resume,
+        model, guide, algorithm, optimizer, backend, size, rows, train, seed, tuple(callbacks), progress, params, resume,
     )  # fmt: skip
     if isinstance(data, Mapping):
         return loop.arrays(data, valid, epochs, steps, batch_size)

@@ -22,6 +22,8 @@ def save(fit: "Fit", path: Path) -> Path:
     """Write a fit to a folder, all or nothing."""
     problem = fit.problem
     arrays = {"params": fit.params, "state": packed(fit), "example": _example(fit), "history": fit.history}
+    if fit.draws:
+        arrays |= {"draws": fit.draws, "statistics": fit.statistics}
     about = {
         "backend": problem.backend.name,
         "versions": {n: version(n) for n in ("jax", "numpyro", "torch", "pyro-ppl", "numpy") if version(n)},
@@ -32,6 +34,7 @@ def save(fit: "Fit", path: Path) -> Path:
         "full_batch": problem.full_batch,
         "rows": problem.rows,
         "train": list(fit.train),
+        "evidence": None if fit.evidence is None else fit.evidence.to_dict(),
         "parameters": {name: list(value.shape) for name, value in fit.params.items()},
     }
     return storage.write(path, arrays, about)
@@ -60,9 +63,13 @@ def packed(fit: "Fit") -> dict[str, np.ndarray]:
 
 
 def _example(fit: "Fit") -> dict[str, np.ndarray]:
-    """Rows for the next look at the programs: a few, or all where parameters have as many rows as the data."""
+    """Rows for the next look at the programs: a few, or all where parameters have as many rows as the data.
+
+    Draws are of a posterior given all rows, so these stay with them.
+    """
     problem = fit.problem
-    needs_all = problem.full_batch and any(problem.size in value.shape for value in fit.params.values())
+    by_row = problem.full_batch and any(problem.size in value.shape for value in fit.params.values())
+    needs_all = by_row or bool(fit.draws)
     return {name: value if needs_all else value[:_ROWS] for name, value in problem.example.items()}
 
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import ppgen.inference as algorithms
 from ppgen import storage
+from ppgen.evaluation import Evaluation
 from ppgen.inference.algorithm import Algorithm
+from ppgen.inference.procedure import Procedure
 from ppgen.problem.problem import Problem
 from ppgen.storage import CheckpointError
 from ppgen.training.result import Fit
-from ppgen.training.trainer import Trainer
+from ppgen.training.trainer import State, Trainer
 
 
 def load(
@@ -44,6 +46,8 @@ def load(
         model, guide, data=arrays["example"], backend=backend or manifest["backend"], size=manifest["size"],
         rows=manifest["rows"], full_batch=manifest["full_batch"], seed=manifest["seed"],
     )  # fmt: skip
+    if isinstance(algorithm, Procedure):
+        return _of_a_procedure(problem, algorithm, manifest, arrays)
     trainer = Trainer(problem, algorithm, train=tuple(manifest["train"]))
     state = trainer.init(parameters=arrays["params"])
     saved = None
@@ -52,6 +56,17 @@ def load(
     else:
         state = dataclasses.replace(state, step=state.step + manifest["step"])
     return Fit(trainer.problem, algorithm, state, arrays["history"], trainer.train, saved)
+
+
+def _of_a_procedure(problem: Problem, procedure: Procedure, manifest: dict[str, Any], arrays: dict[str, Any]) -> Fit:
+    problem, backend = procedure.cast(problem), problem.backend
+    state = State(
+        problem.parameters(arrays["params"]), {}, backend.key(manifest["seed"]), backend.counter() + manifest["step"]
+    )
+    found = {name: arrays[name] for name in ("draws", "statistics") if name in arrays}
+    if manifest.get("evidence"):
+        found["evidence"] = Evaluation.from_dict(manifest["evidence"])
+    return Fit(problem, procedure, state, arrays["history"], tuple(manifest["train"]), **found)
 
 
 def _algorithm(described: dict[str, Any], path: Path) -> Algorithm:

@@ -1,6 +1,7 @@
 """The loop of a run: minibatches of arrays, or a stream of batches; history, validation, callbacks."""
 
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ppgen import backends
-from ppgen.errors import DataError, NonFiniteError
+from ppgen.errors import DataError, NonFiniteError, Note
+from ppgen.guides import MeanField
 from ppgen.inference.algorithm import Algorithm
 from ppgen.problem.arrays import to_host
 from ppgen.problem.problem import Problem
@@ -48,10 +50,16 @@ class Loop:
 
     def start(self, example: Mapping[str, np.ndarray], size: int | None, full_batch: bool) -> State:
         """The problem and its trainer, from a first look at an example; the state to begin with."""
-        problem = Problem(
-            self.model, self.guide, data=example, backend=self.backend, size=self.size or size, rows=self.rows,
-            full_batch=full_batch, seed=self.seed,
-        )  # fmt: skip
+        problem = self._problem(self.guide, example, size, full_batch)
+        if "guide" in self.algorithm.roles and problem.guide is None and _can_be_guided(problem):
+            problem = self._problem(MeanField(), example, size, full_batch)
+            names = [site.name for site in problem.model.latent(problem.data)]
+            warnings.warn(
+                f"no guide was given for the latent sites {names}; learning ppgen.guides.MeanField(), a Gaussian for each "
+                "variable. Pass it, or a better one, to be silent.",
+                Note,
+                stacklevel=4,
+            )
         self.trainer = Trainer(problem, self.algorithm, self.optimizer, train=self.train)
         if self.resume is None:
             state = self.trainer.init(parameters=self.params)
@@ -61,6 +69,12 @@ class Loop:
                 self.history[name] = list(values)
         self.clock = time.perf_counter() - (self.history["seconds"][-1] if self.history["seconds"] else 0.0)
         return state
+
+    def _problem(self, guide: Any, example: Mapping[str, np.ndarray], size: int | None, full_batch: bool) -> Problem:
+        return Problem(
+            self.model, guide, data=example, backend=self.backend, size=self.size or size, rows=self.rows,
+            full_batch=full_batch, seed=self.seed,
+        )  # fmt: skip
 
     def arrays(
         self,
@@ -234,3 +248,9 @@ class Loop:
         history = {name: np.asarray(values) for name, values in self.history.items()}
         trainer = self.trainer
         return Fit(trainer.problem, trainer.algorithm, trainer.backend.snapshot(state), history, trainer.train)
+
+
+def _can_be_guided(problem: Problem) -> bool:
+    """Whether there are latent sites, all of them continuous: then a guide can be made of the model."""
+    latent = problem.model.latent(problem.data)
+    return bool(latent) and all(site.reparameterised for site in latent)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import evaluation
-from ppgen.evaluation import generate
+from ppgen.evaluation import Evaluation, generate
 from ppgen.inference.algorithm import Algorithm
 from ppgen.problem.problem import Problem
 from ppgen.training import keeping
@@ -27,6 +27,9 @@ class Fit:
         history: `step`, `epoch`, `seconds`, `loss/<role>` and `valid/<role>` (nats per row), one entry an epoch.
         train: the roles that learned.
         saved: for a loaded fit, its training state as it was read, for `resume`.
+        draws: of a sampler: values of latent sites given the data, by site [chains, draws, ...].
+        statistics: numbers of each draw, by name [chains, draws].
+        evidence: log-probability of all rows together, where the algorithm estimates it.
     """
 
     problem: Problem = field(repr=False)
@@ -35,6 +38,9 @@ class Fit:
     history: dict[str, np.ndarray] = field(repr=False)
     train: tuple[str, ...] = field(repr=False)
     saved: dict[str, np.ndarray] | None = field(default=None, repr=False)
+    draws: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    statistics: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    evidence: Evaluation | None = field(default=None, repr=False)
 
     @cached_property
     def params(self) -> dict[str, np.ndarray]:
@@ -106,5 +112,6 @@ class Fit:
         losses = {
             name: float(values[-1]) for name, values in self.history.items() if name.startswith("loss/") and len(values)
         }
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
-        return f"Fit({self.algorithm!r}, backend={self.backend!r}, step={int(self.state.step)}, {shown})"
+        shown = [f"{name} {value:.3f}" for name, value in losses.items()]
+        shown += [f"draws of {', '.join(self.draws)}"] if self.draws else []
+        return f"Fit({', '.join([repr(self.algorithm), f'backend={self.backend!r}', f'step={int(self.state.step)}', *shown])})"

@@ -9,8 +9,9 @@ import numpy as np
 
 from ppgen import ops
 from ppgen.errors import DataError, ProgramError
-from ppgen.inference import ALGORITHMS, ELBO
+from ppgen.inference import ELBO, EVERYTHING
 from ppgen.inference.algorithm import Algorithm, Played, Turn
+from ppgen.inference.procedure import Procedure
 from ppgen.problem.batch import Batch
 from ppgen.problem.joint import Joint
 from ppgen.problem.problem import Problem
@@ -87,12 +88,17 @@ class Trainer:
             )
         if not isinstance(algorithm, Algorithm):
             raise ProgramError(f"expected an algorithm such as ppgen.ELBO(); got {algorithm!r}.")
+        if isinstance(algorithm, Procedure):
+            raise ProgramError(
+                f"expected a game of losses such as ppgen.ELBO(); got {algorithm!r}, which makes its own steps. Run it by "
+                "ppgen.fit."
+            )
         self.train = tuple(algorithm.roles if train is None else train)
         if unknown := set(self.train) - set(algorithm.roles):
             raise ProgramError(
                 f"expected train to name roles of {algorithm!r}, {algorithm.roles}; got {sorted(unknown)}."
             )
-        algorithm.check(problem, ALGORITHMS)
+        algorithm.check(problem, EVERYTHING)
         self.algorithm, self.problem, self.backend = algorithm, algorithm.cast(problem), problem.backend
         self._someone_learns()
         specs = optimizer if isinstance(optimizer, Mapping) else dict.fromkeys(self.train, optimizer)
@@ -119,12 +125,7 @@ class Trainer:
                 parameters are taken where these programs have them too.
         """
         problem, backend = self.problem, self.backend
-        start = problem.initial(seed)
-        if parameters is not None and not isinstance(parameters, Mapping):  # a Fit: what the two have in common
-            mine = problem.export(start)
-            parameters = {name: value for name, value in parameters.params.items() if name in mine}
-        start = problem.parameters(parameters, seed)
-        start = {name: backend.leaf(value) for name, value in start.items()}
+        start = {name: backend.leaf(value) for name, value in problem.parameters(parameters, seed).items()}
         optimizers = {
             role: optimizer.init({n: start[n] for n in problem.owned[role]})
             for role, optimizer in self.optimizers.items()
@@ -169,7 +170,7 @@ class Trainer:
         arrays = self.problem.device(batch, where)
         if (names := frozenset(arrays)) not in self._met:
             try:
-                self.algorithm.check(self.problem.observing(names), ALGORITHMS)
+                self.algorithm.check(self.problem.observing(names), EVERYTHING)
             except DataError as error:
                 raise DataError(f"{where}: {error}") from None
             self._met.add(names)
@@ -194,8 +195,8 @@ class Trainer:
     def _play(self, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any, step: Any, carry: Any) -> Played:
         with ops.activate(self.backend):
             joints = self.joints(parameters, key, step)
-            critics = {role: joint for role, joint in joints.items() if role not in ("model", "guide")}
-            return self.algorithm.played(joints, Batch(batch), Turn(step, critics, carry))
+            brought = {role: joint for role, joint in joints.items() if role not in ("model", "guide")}
+            return self.algorithm.played(joints, Batch(batch), Turn(step, brought, carry))
 
     def _raw_losses(self, state: State, batch: Mapping[str, Any], key: Any) -> dict[str, Any]:
         return dict(self._play(state.parameters, batch, key, state.step, state.carry).losses)

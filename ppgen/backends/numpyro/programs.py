@@ -12,6 +12,7 @@ import numpyro
 import numpyro.distributions as nd
 from jax import random
 from numpyro import handlers
+from numpyro.distributions.transforms import biject_to
 
 from ppgen.backends import modules
 from ppgen.backends.numpyro.sites import OVERRIDES, _Native, _Recorder, _Sites, per_row
@@ -86,6 +87,12 @@ class Programs:
             return self._over_particles(one, particles)(q, p)
         except NotImplementedError:
             return None
+
+    def first(self, distribution: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf[0], distribution)
+
+    def bijection(self, distribution: Any) -> Any:
+        return biject_to(self.first(distribution).support)
 
     @staticmethod
     def _over_particles(one: Callable[..., Any], particles: int) -> Callable[..., Any]:

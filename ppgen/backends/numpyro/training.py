@@ -1,6 +1,7 @@
 """Gradients by role, optimisers and the training loop."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -63,6 +64,31 @@ class Training:
 
         return run
 
+    def repeat(self, step: Callable[..., Any], finished: Callable[[Any], Any]) -> Callable[..., Any]:
+        """`step` many times inside one compiled loop; the number of turns is an argument of the compiled code."""
+        step = jax.jit(step)  # traced once, though a loop looks at its body more than once
+
+        @partial(jax.jit, static_argnames="most")
+        def compiled(state: Any, batch: Any, key: Any, first: Any, turns: Any, most: int) -> Any:
+            def unfinished(carry: Any) -> Any:
+                turn, state, _ = carry
+                return (turn < turns) & jnp.logical_not(finished(state))
+
+            def body(carry: Any) -> Any:
+                turn, state, kept = carry
+                state, info = step(state, batch, self.fold_in(key, first + turn))
+                return turn + 1, state, jax.tree.map(lambda all, new: all.at[turn].set(new), kept, info)
+
+            _, info = jax.eval_shape(step, state, batch, key)
+            kept = jax.tree.map(lambda x: jnp.zeros((most, *x.shape), x.dtype), info)
+            return jax.lax.while_loop(unfinished, body, (0, state, kept))
+
+        def run(state: Any, batch: Any, key: Any, first: int, turns: int, most: int) -> Any:
+            done, state, kept = compiled(state, batch, key, first, turns, most)
+            return state, int(done), jax.tree.map(lambda x: np.asarray(x)[: int(done)], kept)
+
+        return run
+
     def gradients(
         self,
         losses: Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], Any]],
@@ -95,6 +121,25 @@ class Training:
                 (gradient,) = pullback(cotangent)
                 grads |= {name: gradient[name] for name in names}
         return {role: value for value, (_, roles, _) in zip(values, groups, strict=True) for role in roles}, grads, more
+
+    def climb(self, objective: Callable[[Any], Any], parameters: Mapping[str, Any], steps: int) -> dict[str, Any]:
+        """Parameters where `objective` is larger, by so many iterations of L-BFGS; never where it is lower."""
+        optimizer, start = optax.lbfgs(), dict(parameters)
+
+        def loss(values: Mapping[str, Any]) -> Any:
+            return -objective(values)
+
+        value_and_grad = optax.value_and_grad_from_state(loss)
+
+        def iteration(_: Any, carry: Any) -> Any:
+            values, state = carry
+            value, grad = value_and_grad(values, state=state)
+            updates, state = optimizer.update(grad, state, values, value=value, grad=grad, value_fn=loss)
+            return optax.apply_updates(values, updates), state
+
+        found, _ = jax.lax.fori_loop(0, steps, iteration, (start, optimizer.init(start)))
+        better = loss(found) <= loss(start)
+        return jax.tree.map(lambda new, old: jnp.where(better, new, old), found, start)
 
 
 class _Optimizer:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.distributions import biject_to, constraints, transform_to
+from torch.distributions import ComposeTransform, biject_to, constraints, transform_to
 
 _MASK = (1 << 64) - 1
 
@@ -20,10 +20,10 @@ class Arrays:
         return getattr(constraints, name)
 
     def constrain(self, constraint: Any, value: Any) -> Any:
-        return _transform(constraint)(value)
+        return transform(constraint)(value)
 
     def unconstrain(self, constraint: Any, value: Any) -> Any:
-        return _transform(constraint).inv(value)
+        return transform(constraint).inv(value)
 
     def parameter(self, value: Any) -> torch.Tensor:
         return torch.as_tensor(value).detach().clone().requires_grad_(True)
@@ -111,9 +111,21 @@ class Arrays:
         return copy.deepcopy(tree)
 
 
-def _transform(constraint: Any) -> Any:
+def transform(constraint: Any) -> Any:
     """From the reals onto a constraint; torch has a bijection for most, and only a transform for Cholesky factors."""
     try:
         return biject_to(constraint)
     except NotImplementedError:
         return transform_to(constraint)
+
+
+class Onto(ComposeTransform):
+    """A composed transform that knows what it is onto: torch's say the reals of exp and a shift."""
+
+    def __init__(self, support: Any, parts: list) -> None:
+        super().__init__(parts)
+        self._support = support
+
+    @property
+    def codomain(self) -> Any:
+        return self._support

@@ -10,10 +10,11 @@ import numpy as np
 import pyro
 import pyro.distributions as pd
 import torch
-from torch.distributions import kl_divergence
+from torch.distributions import ComposeTransform, kl_divergence
 
 from ppgen.backends import modules
 from ppgen.backends.protocol import Inspected, Request, Run, Term
+from ppgen.backends.pyro.arrays import Onto, transform
 from ppgen.backends.pyro.sites import _Recorder, _Sites, per_row
 from ppgen.backends.pyro.watch import watching
 from ppgen.backends.recorder import Recorder
@@ -132,6 +133,16 @@ class Programs:
         except NotImplementedError:
             return None
         return kl.expand(particles, *kl.shape[1:])
+
+    def first(self, distribution: Any) -> Any:
+        if isinstance(distribution, list):
+            return distribution[0]
+        raise NotImplementedError("a distribution of particles that ran at once; run one particle to see one alone.")
+
+    def bijection(self, distribution: Any) -> Any:
+        support = distribution[0].support if isinstance(distribution, list) else distribution.support
+        found = transform(support)
+        return Onto(support, found.parts) if isinstance(found, ComposeTransform) else found
 
     def watching(self) -> AbstractContextManager[dict[int, torch.nn.Parameter]]:
         """Notes the torch parameters that a program uses, by id."""

@@ -42,6 +42,21 @@ class Training:
 
         return run
 
+    def repeat(self, step: Callable[..., Any], finished: Callable[[Any], Any]) -> Callable[..., Any]:
+        """`step` many times; no graph of gradients goes from one to the next."""
+        step = self.compile(step)
+
+        def run(state: Any, batch: Any, key: int, first: int, turns: int, most: int) -> Any:
+            infos: list[Any] = []
+            while len(infos) < turns and not bool(finished(state)):
+                found = step(state, batch, self.fold_in(key, first + len(infos)))
+                state, info = jax.tree.map(lambda x: x.detach() if isinstance(x, torch.Tensor) else x, found)
+                infos.append(info)
+            kept = jax.tree.map(lambda *rows: np.stack([self.numpy(row) for row in rows]), *infos) if infos else {}
+            return state, len(infos), kept
+
+        return run
+
     def gradients(
         self,
         losses: Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], Any]],
@@ -68,6 +83,24 @@ class Training:
             )
         more = jax.tree.map(lambda x: x.detach() if isinstance(x, torch.Tensor) else x, more)
         return {role: loss.detach() for role, loss in by_role.items()}, grads, more
+
+    def climb(
+        self, objective: Callable[[Any], torch.Tensor], parameters: Mapping[str, torch.Tensor], steps: int
+    ) -> dict[str, torch.Tensor]:
+        """Parameters where `objective` is larger, by so many iterations of L-BFGS; never where it is lower."""
+        found = {name: value.detach().clone().requires_grad_(True) for name, value in parameters.items()}
+        optimizer = torch.optim.LBFGS(list(found.values()), max_iter=steps, line_search_fn="strong_wolfe")
+
+        def loss() -> torch.Tensor:
+            optimizer.zero_grad()
+            value = -objective(found)
+            value.backward()
+            return value
+
+        with torch.enable_grad():
+            optimizer.step(loss)
+            better = bool(objective(found) >= objective(parameters))
+        return found if better else dict(parameters)
 
 
 class _Optimizer:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ppgen import ops
+from ppgen.errors import ProgramError
 from ppgen.inference import requirements as needs
 from ppgen.inference.algorithm import Algorithm, Played, Turn, option, positive
 from ppgen.inference.critic import Critic
@@ -53,14 +54,19 @@ class GAN(Algorithm):
         emission = needs.a_mean_emission if self.emit == "mean" else needs.a_reparameterised_emission
         return (needs.a_model_that_learns, needs.a_dreamable_model, needs.gradient_to_the_model, emission)
 
-    def critics(self, problem: Problem) -> dict[str, Any]:
+    def brings(self, problem: Problem) -> dict[str, Any]:
         """The critic."""
-        critic = self.critic if isinstance(self.critic, Critic) else Critic(net=self.critic)
+        critic = as_critic(self.critic)
+        if unseen := [s.name for s in problem.model.latent(problem.data) if s.name in (critic.sites or ())]:
+            raise ProgramError(
+                f"GAN: the critic looks at {unseen}, which the data do not have; expected observed sites or arguments. Use "
+                "ppgen.ALI, whose guide supplies latent sites."
+            )
         return {"critic": critic.program("critic", problem)}
 
     def play(self, p: Joint, q: Joint, batch: Batch, turn: Turn) -> Played:
         """Binary cross-entropies of the critic, in nats per row."""
-        critic = turn.critics["critic"]
+        critic = turn.joints["critic"]
         explicit = [site.name for site in p.program.observed(batch.observed) if site.has_density]
         fake = p.dream(batch, emit=explicit if self.emit == "mean" else ())
         real_score, fake_score = critic(batch), critic(batch | fake.values)
@@ -72,3 +78,9 @@ class GAN(Algorithm):
                 "model": fooled if self.loss == "nonsaturating" else -caught,
             }
         )
+
+
+def as_critic(given: Any, sites: tuple[str, ...] | None = None) -> Critic:
+    """A critic as it was given, or made of a network; it looks at `sites` unless it says at what."""
+    critic = given if isinstance(given, Critic) else Critic(net=given)
+    return critic if critic.sites is not None else Critic(sites, critic.net)

@@ -81,7 +81,7 @@ class ELBO(Algorithm):
             )
         return (needs.densities, needs.a_guide, needs.known_densities_of_draws, needs.a_reparameterised_guide, *order)
 
-    def critics(self, problem: Problem) -> dict[str, Any]:
+    def brings(self, problem: Problem) -> dict[str, Any]:
         """The learned baseline."""
         return {"baseline": Critic(net=self.baseline).program("baseline", problem)} if self._learned else {}
 
@@ -108,7 +108,7 @@ class ELBO(Algorithm):
             seen = ops.stop_gradient(ops.mean(log_w))
             carry = DECAY * total + (1 - DECAY) * seen, DECAY * weight + (1 - DECAY)
             return Played(guided(total / ops.clip(weight, 1 - DECAY)), carry)
-        guess = p.pool(turn.critics["baseline"](batch), batch)
+        guess = p.pool(turn.joints["baseline"](batch), batch)
         return Played(guided(guess) | {"baseline": per_row(ops.square(ops.stop_gradient(log_w) - guess), batch)})
 
     def losses(self, p: Joint, q: Joint, batch: Batch) -> Losses:
