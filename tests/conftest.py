@@ -16,7 +16,8 @@ from jaxtyping import Float, Shaped, jaxtyped
 from ppgen.distributions import registry
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Learnable
-from ppgen.joint import Joint
+from ppgen.problem.joint import Joint
+from ppgen.problem.trace import Trace
 
 
 @pytest.fixture(params=["numpyro", "pyro"])
@@ -50,21 +51,21 @@ def forget(compiled):
 Rows, PerRow = Shaped[Any, "*#batch n"], Float[Any, "*#batch"]
 
 
-def log_prob(result: Float[Any, "{values.particles} rows"], values: Any) -> None: ...
+def log_prob(result: Float[Any, "{self.particles} {self.rows}"], self: Any) -> None: ...
 
 
-def terms(
-    result: tuple[Float[Any, "{values.particles} rows"], Float[Any, " {values.particles}"]], values: Any
+def parts(
+    result: tuple[Float[Any, "{self.particles} {self.rows}"], Float[Any, " {self.particles}"]], self: Any
 ) -> None: ...
 
 
-def log_weight(result: Float[Any, "{z.values.particles} rows"], batch: Any, z: Any) -> None: ...
+def log_weight(result: Float[Any, "{z.particles} {z.rows}"], self: Any, batch: Any, z: Any) -> None: ...
 
 
-def density(result: PerRow, params: Any, x: Rows, context: Any = None) -> None: ...
+def density(result: PerRow, self: Any, params: Any, x: Rows, context: Any = None) -> None: ...
 
 
-def change(result: tuple[Rows, PerRow], params: Any, x: Rows, context: Any = None) -> None: ...
+def change(result: tuple[Rows, PerRow], self: Any, params: Any, x: Rows, context: Any = None) -> None: ...
 
 
 def checked(method: Any, signature: Any, applies: Any = lambda self: True) -> Any:
@@ -75,7 +76,7 @@ def checked(method: Any, signature: Any, applies: Any = lambda self: True) -> An
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = method(self, *args, **kwargs)
         if applies(self):
-            compare(result, *args)
+            compare(result, self, *args)
         return result
 
     return call
@@ -87,8 +88,9 @@ def below(cls: type) -> set[type]:
 
 
 assert registry.DISTRIBUTIONS  # every class of ppgen's own is imported
-for signature in (log_prob, terms, log_weight):
-    setattr(Joint, signature.__name__, checked(getattr(Joint, signature.__name__), signature))
+Joint.log_weight = checked(Joint.log_weight, log_weight)
+for signature in (log_prob, parts):
+    setattr(Trace, signature.__name__, property(checked(vars(Trace)[signature.__name__].fget, signature)))
 for cls in below(Learnable):
     if "log_prob" in vars(cls):
         cls.log_prob = checked(cls.log_prob, density, lambda self: len(self.event_shape) == 1)

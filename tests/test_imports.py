@@ -88,7 +88,7 @@ def test_every_file_has_a_place():
 PLANTED = {
     "ppgen/models/new.py": (
         "from ppgen.inference import ELBO",
-        "import ppgen.inference.elbo",
+        "import ppgen.inference.variational.elbo",
         "from ppgen import inference",
         "from ppgen import fit",
         "import ppgen",

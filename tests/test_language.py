@@ -20,25 +20,25 @@ class Bound:
 
     def __init__(self, model, backend, data=None, seed=0):
         self.data = {"x": X} if data is None else data
-        self.trainer = ppgen.Trainer(model, None, ppgen.MaximumLikelihood(), backend=backend)
-        self.state = self.trainer.init(self.data, seed=seed)
-        self.backend = self.trainer.backend
+        self.problem = ppgen.Problem(model, data=self.data, backend=backend, seed=seed)
+        self.parameters = self.problem.start
+        self.backend = self.problem.backend
 
     @property
     def params(self):
-        return self.backend.export(self.state.parameters, self.trainer.specs)
+        return self.problem.export(self.parameters)
 
     def log_prob(self, drawn=None):
         """Log density [particles, rows] of the data and of values `drawn`, [particles, rows, ...]."""
         drawn = {name: self.backend.array(np.asarray(value, np.float32)) for name, value in (drawn or {}).items()}
-        batch = ppgen.Batch(self.trainer.device(self.data))
+        batch = ppgen.Batch(self.problem.device(self.data))
         if drawn:
             batch = batch | ppgen.Batch(drawn, rows=ROWS, drawn=drawn, particles=PARTICLES)
 
         def run(parameters):
-            return self.trainer.joints(parameters, self.backend.key(0))["model"].log_prob(batch)
+            return self.problem.joints(parameters)["model"].log_prob(batch)
 
-        return self.backend.numpy(self.backend.without_gradients(run)(self.state.parameters))
+        return self.backend.numpy(self.backend.without_gradients(run)(self.parameters))
 
 
 # outside a program -------------------------------------------------------------------------------------------------
@@ -324,11 +324,11 @@ def test_constraints_are_respected(constraint, backend):
     for scale in (0.1, 3.0):
         raw = {
             n: bound.backend.array(rng.normal(scale=scale, size=v.shape).astype(np.float32))
-            for n, v in bound.state.parameters.items()
+            for n, v in bound.parameters.items()
         }
-        value = bound.backend.export(raw, bound.trainer.specs)["a"]
+        value = bound.problem.export(raw)["a"]
         assert np.all(inside(value)), value
-        bound.state = ppgen.State(raw, bound.state.optimizers, bound.state.key, bound.state.step)
+        bound.parameters = raw
         bound.log_prob()
         jax.effects_barrier()
         np.testing.assert_allclose(np.asarray(bound.backend.numpy(seen[-1])), value, rtol=1e-6)
@@ -422,8 +422,8 @@ def test_a_factor_moves_the_parameters(backend):
             sample("x", dist.Normal(loc, 1.0))
             factor("prior", ops.broadcast_to(-(loc**2) / 2, (rows,)))
 
-    bound = Bound(model, backend)
-    gradient = bound.trainer.gradients(bound.state, bound.data)["loc"]
+    trainer = ppgen.Trainer(Bound(model, backend).problem, ppgen.MaximumLikelihood())
+    gradient = trainer.gradients(trainer.init(), {"x": X})["loc"]
     assert float(gradient) == pytest.approx(0.5 - X.mean() + 0.5, abs=1e-6)
 
 

@@ -37,9 +37,8 @@ def gaussian_mixture(features: int, components: int) -> tuple[Callable, Callable
         >>> import numpy as np, ppgen
         >>> from ppgen.models import gaussian_mixture
         >>> model, guide = gaussian_mixture(2, components=3)
-        >>> trainer = ppgen.Trainer(model, algorithm=ppgen.MaximumLikelihood())
-        >>> state = trainer.init({"x": np.eye(2)})
-        >>> sorted(state.parameters)
+        >>> problem = ppgen.Problem(model, data={"x": np.eye(2)})
+        >>> sorted(problem.start)
         ['loc', 'scale', 'weights']
     """
     features = arguments.size("gaussian_mixture", "features", features)

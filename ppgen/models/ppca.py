@@ -35,9 +35,8 @@ def ppca(features: int, latents: int) -> tuple[Callable, Callable]:
         >>> import numpy as np, ppgen
         >>> from ppgen.models import ppca
         >>> model, guide = ppca(4, latents=2)
-        >>> trainer = ppgen.Trainer(model, guide, ppgen.ELBO())
-        >>> state = trainer.init({"x": np.eye(4)})
-        >>> sorted(state.parameters)
+        >>> problem = ppgen.Problem(model, guide, data={"x": np.eye(4)})
+        >>> sorted(problem.start)
         ['W', 'mu', 'sigma']
     """
     features = arguments.size("ppca", "features", features)

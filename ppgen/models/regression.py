@@ -32,9 +32,8 @@ def linear_regression(features: int, scale: float = 1.0) -> tuple[Callable, Call
         >>> import numpy as np, ppgen
         >>> from ppgen.models import linear_regression
         >>> model, guide = linear_regression(2, scale=0.5)
-        >>> trainer = ppgen.Trainer(model, guide, ppgen.ELBO(particles=5))
-        >>> state = trainer.init({"x": np.eye(2), "y": np.array([1.0, 2.0])})
-        >>> sorted(state.parameters)
+        >>> problem = ppgen.Problem(model, guide, data={"x": np.eye(2), "y": np.array([1.0, 2.0])})
+        >>> sorted(problem.start)
         ['b_loc', 'b_scale', 'w_loc', 'w_scale']
     """
     features = arguments.size("linear_regression", "features", features)
@@ -67,9 +66,8 @@ def logistic_regression(features: int) -> tuple[Callable, Callable]:
     Example:
         >>> import numpy as np, ppgen
         >>> from ppgen.models import logistic_regression
-        >>> trainer = ppgen.Trainer(*logistic_regression(2), ppgen.ELBO(particles=5))
-        >>> state = trainer.init({"x": np.eye(2), "y": np.array([0, 1])})
-        >>> [site.name for site in trainer.plan.model.sites.values()]
+        >>> problem = ppgen.Problem(*logistic_regression(2), data={"x": np.eye(2), "y": np.array([0, 1])})
+        >>> list(problem.model.sites)
         ['w', 'b', 'y']
     """
     features = arguments.size("logistic_regression", "features", features)

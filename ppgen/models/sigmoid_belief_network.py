@@ -45,9 +45,8 @@ def sigmoid_belief_network(
         >>> import numpy as np, ppgen
         >>> from ppgen.models import sigmoid_belief_network
         >>> model, guide = sigmoid_belief_network(4, latents=(3, 2))
-        >>> trainer = ppgen.Trainer(model, guide, ppgen.ReweightedWakeSleep(particles=5))
-        >>> state = trainer.init({"x": np.eye(4)})
-        >>> sorted(name for name in state.parameters if "bias" not in name)
+        >>> problem = ppgen.Problem(model, guide, data={"x": np.eye(4)})
+        >>> sorted(name for name in problem.start if "bias" not in name)
         ['decoder1.0.weight', 'decoder2.0.weight', 'encoder1.0.weight', 'encoder2.0.weight', 'prior']
     """
     features = arguments.size("sigmoid_belief_network", "features", features)

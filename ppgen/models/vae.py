@@ -62,9 +62,8 @@ def vae(
         >>> import numpy as np, ppgen
         >>> from ppgen.models import vae
         >>> model, guide = vae(6, latents=(3, 2), hidden=(8,))
-        >>> trainer = ppgen.Trainer(model, guide, ppgen.IWAE(particles=5))
-        >>> state = trainer.init({"x": np.eye(6)})
-        >>> [site.name for site in trainer.plan.model.sites.values()]
+        >>> problem = ppgen.Problem(model, guide, data={"x": np.eye(6)})
+        >>> list(problem.model.sites)
         ['z2', 'z1', 'x']
     """
     features = arguments.size("vae", "features", features)
@@ -153,9 +152,8 @@ def conditional_vae(
         >>> import numpy as np, ppgen
         >>> from ppgen.models import conditional_vae
         >>> model, guide = conditional_vae(6, condition=2, latents=3, hidden=(8,))
-        >>> trainer = ppgen.Trainer(model, guide)
-        >>> state = trainer.init({"x": np.eye(6), "c": np.ones((6, 2))})
-        >>> state.parameters["decoder.0.weight"].shape
+        >>> problem = ppgen.Problem(model, guide, data={"x": np.eye(6), "c": np.ones((6, 2))})
+        >>> problem.start["decoder.0.weight"].shape
         (5, 8)
     """
     features = arguments.size("conditional_vae", "features", features)

@@ -168,7 +168,7 @@ def _case(table, name, backend):
         build, event_shape = TRANSFORMS[name]
         entry = build()
     rng = np.random.default_rng(zlib.crc32(name.encode()))
-    start = ppgen.backends.program.Initialiser(0)
+    start = ppgen.backends.sites.Initialiser(0)
     params = {
         path: (
             spec.centre + 0.5 * (spec.draw(start.generator(path)) - spec.centre) + 0.2 * rng.normal(size=spec.shape)

@@ -244,7 +244,7 @@ def test_evaluation_says_that_there_is_no_likelihood(program, backend):
     trainer = ppgen.Trainer(model, guide, GAN(), backend=backend)
     parameters = trainer.init({"x": X[:4]}).parameters
     evaluation = ppgen.evaluation
-    latent = trainer.plan.model.latent({"x"})
+    latent = trainer.problem.model.latent({"x"})
     for ask in (evaluation.evaluate, evaluation.evidence, *([evaluation.posterior] if latent else [])):
         with pytest.raises(NoLikelihoodError, match=rf"cannot be computed: {site} is implicit.*fit\.sample"):
             ask(trainer, parameters, {"x": X[:4]})

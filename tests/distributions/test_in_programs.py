@@ -21,7 +21,7 @@ from ppgen.distributions import MADE, Flow, GaussianMixture, MarkovChain, RealNV
 from ppgen.distributions.flows import LU
 from ppgen.distributions.registry import DISTRIBUTIONS
 from ppgen.errors import IllegalPairing
-from ppgen.joint import Batch
+from ppgen.problem.joint import Batch
 
 ENTRIES = {name: entry for name, build in DISTRIBUTIONS.items() if (entry := build()).has_density}
 LEARNING = [name for name, entry in ENTRIES.items() if entry.specs()]
@@ -107,7 +107,7 @@ def started(model, guide, algorithm, arrays, backend):
         noise = np.random.default_rng(zlib.crc32(name.encode())).normal(size=value.shape)
         return trainer.backend.leaf(trainer.backend.array((0.7 * value + 0.2 * noise).astype(np.float32)))
 
-    found = trainer.backend.export(state.parameters, trainer.specs)
+    found = trainer.problem.export(state.parameters)
     return trainer, replace(state, parameters={name: moved(name, value) for name, value in found.items()})
 
 
@@ -177,14 +177,14 @@ def noise(monkeypatch):
 
 def losses_and_gradients(trainer, noise=None):
     """Compiled: from parameters and a batch to every loss, and the gradients of each role's own parameters."""
-    owned = {role: trainer.owned[role] for role in trainer.algorithm.roles}
+    owned = {role: trainer.problem.owned[role] for role in trainer.algorithm.roles}
     key = trainer.backend.key(0)
 
     def play(parameters, batch, *given):
         if noise is not None:
             noise.calls, noise.given = 0, next(iter(given), None)
         return trainer.backend.gradients(
-            lambda values: trainer._raw_losses(values, batch, key), parameters, owned, trainer.owners
+            lambda values: trainer._raw_losses(values, batch, key), parameters, owned, trainer.problem.owners
         )
 
     play = trainer.backend.compile(play)
@@ -228,7 +228,7 @@ def check_fit(fit, *names):
     assert np.isfinite(loss).all()
     assert loss[-1] < loss[0]
     check_sites(fit.trainer, names)
-    for path, value in fit.trainer.backend.export(fit.trainer.plan.parameters, fit.trainer.specs).items():
+    for path, value in fit.problem.export(fit.problem.start).items():
         assert np.isfinite(fit.params[path]).all()
         moved = np.any(fit.params[path] != value)
         assert moved or any(idle(path, ENTRIES[name]) for name in names), f"{path} did not move"
@@ -239,7 +239,7 @@ def check_fit(fit, *names):
     for name in names:
         entry, values = ENTRIES[name], drawn[name]
         assert values.shape == (3, *entry.event_shape)
-        assert not fit.trainer.plan.model.sites[name].support.outside(values).any()
+        assert not fit.problem.model.sites[name].support.outside(values).any()
 
 
 @pytest.mark.parametrize("name", LEARNING)
@@ -272,7 +272,7 @@ def test_a_fit_moves_to_the_other_backend(one, other, tmp_path):
 
 def check_sites(trainer, names):
     """Sites and parameters are those of the entries."""
-    sites = trainer.plan.model.sites
+    sites = trainer.problem.model.sites
     for name in names:
         entry, site = ENTRIES[name], sites[name]
         (rows,) = site.batch_shape
@@ -280,7 +280,7 @@ def check_sites(trainer, names):
         assert site.reparameterised == entry.reparameterised
         assert site.support.discrete == (entry.support == "boolean" or isinstance(entry.support, int))
         for path, spec in entry.specs().items():
-            assert trainer.plan.model.parameters[f"p_{name}.{path}"].shape == spec.shape
+            assert trainer.problem.model.parameters[f"p_{name}.{path}"].shape == spec.shape
 
 
 def test_all_in_one_program():
@@ -373,7 +373,7 @@ def test_a_flow_over_global_weights(backend):
     trainer = ppgen.Trainer(model, guide, ppgen.ELBO(particles=2), backend=backend)
     _, first = trainer.step(trainer.init(arrays), arrays)
     assert np.isfinite(float(first["loss/guide"]))
-    assert not trainer.plan.programs["guide"].sites["w"].plates
+    assert not trainer.problem.programs["guide"].sites["w"].plates
 
 
 # the score function ------------------------------------------------------------------------------------------------
@@ -418,7 +418,7 @@ def expected_score_gradient(backend, noise, monkeypatch):
     trainer, state = started(chained, chain, ppgen.ELBO(particles=2, gradient="score"), arrays, backend)
     leaves = {
         name: torch.tensor(value, requires_grad=True)
-        for name, value in trainer.backend.export(state.parameters, trainer.specs).items()
+        for name, value in trainer.problem.export(state.parameters).items()
     }
     elbo, log_q = exact_elbo(leaves, *(torch.tensor(arrays[name]) for name in ("x", "covariates")))
     exact = dict(zip(leaves, torch.autograd.grad(elbo, list(leaves.values())), strict=True))
@@ -440,7 +440,7 @@ def test_the_score_gradient_of_a_discrete_latent_is_exact_on_average(backend, no
 
 
 def test_a_dropped_score_is_caught(noise, monkeypatch):
-    monkeypatch.setattr("ppgen.inference.elbo.scored", lambda log_w, score, baseline: log_w)
+    monkeypatch.setattr("ppgen.inference.variational.elbo.scored", lambda log_w, score, baseline: log_w)
     found, exact = expected_score_gradient("pyro", noise, monkeypatch)
     assert np.abs(found["encoder.0.weight"] - exact["encoder.0.weight"]).max() > 1e-3
 
@@ -570,7 +570,7 @@ def test_events_plates_and_mixtures(backend):
         on.without_gradients(log_prob)(state.parameters, trainer.device(arrays), on.array(np.stack([inner, 1 - inner])))
     )
     assert found.shape == (2, n)
-    torch_of = {name: torch.tensor(value) for name, value in on.export(state.parameters, trainer.specs).items()}
+    torch_of = {name: torch.tensor(value) for name, value in on.export(state.parameters, trainer.problem.specs).items()}
     bits, points = (
         {path.removeprefix(who): v for path, v in torch_of.items() if path.startswith(who)}
         for who in ("bits.", "points.")

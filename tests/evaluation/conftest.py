@@ -12,9 +12,9 @@ from ppgen import dist, param, plate, sample
 def ready(backend):
     """Inspect programs on data: the arguments that every function of ppgen.evaluation starts with."""
 
-    def make(model, guide, data, algorithm=None):
-        trainer = ppgen.Trainer(model, guide, algorithm, backend=backend)
-        return trainer, trainer.init(data).parameters, data
+    def make(model, guide, data):
+        problem = ppgen.Problem(model, guide, data=data, backend=backend)
+        return problem, problem.start, data
 
     return make
 

@@ -5,9 +5,8 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-import ppgen
 from ppgen import dist, ops, param, plate, sample
-from ppgen.evaluation import evaluate, evidence, posterior, weights
+from ppgen.evaluation import evidence, likelihood, posterior, weights
 
 WEIGHTS, LOC = np.array([0.2, 0.5, 0.3]), np.array([-2.0, 0.0, 3.0])
 X = np.array([-2.5, -0.1, 0.4, 1.5, 3.3, 9.0, 0.0], np.float32)
@@ -25,8 +24,8 @@ JOINT = np.log(WEIGHTS)[:, None] + stats.norm(LOC[:, None], 1.0).logpdf(X)
 
 @pytest.mark.parametrize("batch_size", [None, 3])
 def test_mixture(ready, batch_size):
-    arguments = ready(mixture, None, {"x": X}, ppgen.MaximumLikelihood())
-    found = evaluate(*arguments, batch_size=batch_size)
+    arguments = ready(mixture, None, {"x": X})
+    found = likelihood(*arguments, batch_size=batch_size)
     assert np.allclose(found.per_row, logsumexp(JOINT, 0), atol=1e-4)
     assert (found.kind, found.estimator, found.khat) == ("exact", "enumeration of the latent sites", None)
     assert evidence(*arguments).total == pytest.approx(logsumexp(JOINT, 0).sum(), abs=1e-3)
@@ -35,7 +34,7 @@ def test_mixture(ready, batch_size):
 def test_mixture_in_small_chunks(ready, monkeypatch):
     monkeypatch.setattr(weights, "SCALARS", 1)
     monkeypatch.setattr("ppgen.evaluation.enumerated.SCALARS", 1)
-    found = evaluate(*ready(mixture, None, {"x": X}, ppgen.MaximumLikelihood()))
+    found = likelihood(*ready(mixture, None, {"x": X}))
     assert np.allclose(found.per_row, logsumexp(JOINT, 0), atol=1e-4)
 
 
@@ -45,13 +44,13 @@ def test_a_guide_is_judged_by_its_draws(ready):
         with plate("data", len(x)):
             sample("k", dist.Categorical(logits=ops.broadcast_to(logits, (len(x), 3))))
 
-    found = evaluate(*ready(mixture, guide, {"x": X}, ppgen.ReweightedWakeSleep()), particles=2000)
+    found = likelihood(*ready(mixture, guide, {"x": X}), particles=2000)
     assert found.kind == "lower bound"
     assert np.allclose(found.per_row, logsumexp(JOINT, 0), atol=0.2)
 
 
 def test_exact_posterior_draws(ready):
-    tree = posterior(*ready(mixture, None, {"x": X}, ppgen.MaximumLikelihood()), draws=4000, seed=1)
+    tree = posterior(*ready(mixture, None, {"x": X}), draws=4000, seed=1)
     k = tree["posterior"]["k"].values[0]
     frequencies = np.stack([(k == c).mean(0) for c in range(3)])
     assert np.allclose(frequencies, np.exp(JOINT - logsumexp(JOINT, 0)), atol=0.04)
@@ -83,14 +82,14 @@ def switched_log_joint():
 
 
 def test_global_and_local_sites(ready):
-    found = evaluate(*ready(switched, None, {"x": X[:4]}, ppgen.MaximumLikelihood()), batch_size=3)
+    found = likelihood(*ready(switched, None, {"x": X[:4]}), batch_size=3)
     assert found.total == pytest.approx(logsumexp(switched_log_joint()), abs=1e-3)
     assert (found.kind, found.per_row) == ("exact", None)
     assert "all rows together" in found.note
 
 
 def test_posterior_of_global_and_local_sites(ready):
-    tree = posterior(*ready(switched, None, {"x": X[:4]}, ppgen.MaximumLikelihood()), draws=4000)["posterior"]
+    tree = posterior(*ready(switched, None, {"x": X[:4]}), draws=4000)["posterior"]
     s, k = tree["s"].values[0], tree["k"].values[0]
     joint = switched_log_joint()
     assert s.mean() == pytest.approx(np.exp(joint[1] - logsumexp(joint)), abs=0.04)

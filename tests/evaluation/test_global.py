@@ -5,12 +5,12 @@ from scipy import stats
 import ppgen
 from ppgen import dist, param, plate, sample
 from ppgen.errors import NoLikelihoodError
-from ppgen.evaluation import evaluate, evidence, weights
+from ppgen.evaluation import evidence, likelihood, weights
 
 
 def test_predictive_density_of_regression(ready, regression):
-    trainer, parameters, _ = ready(regression.model, regression.guide, regression.data)
-    found = evaluate(trainer, parameters, regression.new, particles=20_000, khat=False)
+    problem, parameters, _ = ready(regression.model, regression.guide, regression.data)
+    found = likelihood(problem, parameters, regression.new, particles=20_000, khat=False)
     assert np.allclose(found.per_row, regression.predictive, atol=0.03)
     assert (found.kind, found.estimator) == ("estimate", "posterior predictive under the guide")
     assert found.dimensions == 1
@@ -55,11 +55,11 @@ def hierarchy(x):
 def test_global_and_local_sites(ready):
     x = np.array([0.3, 1.4, -0.2, 2.0, 1.1], np.float32)
     model, guide, truth, predictive = hierarchy(x)
-    trainer, parameters, _ = ready(model, guide, {"x": x})
-    assert evidence(trainer, parameters, {"x": x}, particles=3).total == pytest.approx(truth, abs=1e-3)
+    problem, parameters, _ = ready(model, guide, {"x": x})
+    assert evidence(problem, parameters, {"x": x}, particles=3).total == pytest.approx(truth, abs=1e-3)
 
     new = np.linspace(-2, 3, 7).astype(np.float32)
-    found = evaluate(trainer, parameters, {"x": new}, particles=20_000, batch_size=3, khat=False)
+    found = likelihood(problem, parameters, {"x": new}, particles=20_000, batch_size=3, khat=False)
     assert np.allclose(found.per_row, predictive.logpdf(new), atol=0.03)
     assert found.estimator.endswith("importance sampling of local sites")
 
@@ -81,9 +81,9 @@ def test_rows_drawn_together_have_no_weights_of_their_own(gaussian):
             numpyro.sample("z", nd.Delta(x / 2 + width * u, log_density=np.log(2) / 2))
 
     x = gaussian.x[:, 0]
-    trainer = ppgen.Trainer(model, guide, backend="numpyro")
-    parameters = trainer.init({"x": x}).parameters
+    problem = ppgen.Problem(model, guide, data={"x": x}, backend="numpyro")
+    parameters = problem.start
     with pytest.raises(NoLikelihoodError, match=r"all rows together, in \['u'\]"):
-        evaluate(trainer, parameters, {"x": x})
-    found = evidence(trainer, parameters, {"x": x}, particles=3)
+        likelihood(problem, parameters, {"x": x})
+    found = evidence(problem, parameters, {"x": x}, particles=3)
     assert found.total == pytest.approx(stats.norm(0, 2**0.5).logpdf(x).sum(), abs=1e-3)

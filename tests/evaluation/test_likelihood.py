@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pyro
 import pytest
@@ -7,13 +9,13 @@ from scipy.special import logsumexp
 import ppgen
 from ppgen import dist, param, plate, sample
 from ppgen.errors import NoLikelihoodError
-from ppgen.evaluation import evaluate, evidence, likelihood, weights
-from ppgen.joint import Joint
+from ppgen.evaluation import evidence, likelihood, weights
+from ppgen.problem.trace import Trace
 
 
 @pytest.mark.parametrize("particles", [1, 30])
 def test_exact_posterior_gives_log_p_for_any_number_of_particles(ready, gaussian, particles):
-    found = evaluate(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x}), particles=particles)
+    found = likelihood(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x}), particles=particles)
     assert np.allclose(found.per_row, gaussian.log_prob, atol=1e-4)
     assert found.nats == pytest.approx(gaussian.log_prob.mean(), abs=1e-4)
     assert (found.kind, found.particles, found.dimensions) == ("lower bound", particles, 2)
@@ -23,27 +25,21 @@ def test_exact_posterior_gives_log_p_for_any_number_of_particles(ready, gaussian
 
 
 def test_dropped_guide_density_is_noticed(ready, gaussian, monkeypatch):
-    terms = Joint._terms
-
-    def planted(self, outcome, kind, rows, particles):
-        local, shared = terms(self, outcome, kind, rows, particles)
-        return (local * 0, shared) if kind == "drawn" else (local, shared)
-
-    monkeypatch.setattr(Joint, "_terms", planted)
-    found = evaluate(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x}))
+    monkeypatch.setattr(Trace, "latent", property(lambda trace: trace.only()))
+    found = likelihood(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x}))
     assert np.abs(found.per_row - gaussian.log_prob).min() > 0.1
 
 
 def test_wide_guide_comes_close_from_many_particles(ready, gaussian):
     arguments = ready(gaussian.model, gaussian.guide(2.0), {"x": gaussian.x})
-    found = evaluate(*arguments, particles=4000)
+    found = likelihood(*arguments, particles=4000)
     assert np.allclose(found.per_row, gaussian.log_prob, atol=0.1)
     assert found.khat.max() < 0.5
     assert 400 < found.ess < 4000
 
 
 def test_narrow_guide_is_not_trusted(ready, gaussian):
-    found = evaluate(*ready(gaussian.model, gaussian.guide(0.3), {"x": gaussian.x}), particles=2000)
+    found = likelihood(*ready(gaussian.model, gaussian.guide(0.3), {"x": gaussian.x}), particles=2000)
     assert found.khat.max() > 0.7
     assert "unreliable" in repr(found)
     assert found.khat.shape == (11,)
@@ -51,7 +47,7 @@ def test_narrow_guide_is_not_trusted(ready, gaussian):
 
 def test_seed_decides(ready, gaussian):
     arguments = ready(gaussian.model, gaussian.guide(2.0), {"x": gaussian.x})
-    first, again, other = (evaluate(*arguments, particles=50, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (likelihood(*arguments, particles=50, seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(first.per_row, again.per_row)
     assert not np.array_equal(first.per_row, other.per_row)
 
@@ -59,7 +55,7 @@ def test_seed_decides(ready, gaussian):
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_chunks_of_rows_drop_none(ready, gaussian, batch_size):
     arguments = ready(gaussian.model, gaussian.guide(), {"x": gaussian.x})
-    found = evaluate(*arguments, particles=2, batch_size=batch_size)
+    found = likelihood(*arguments, particles=2, batch_size=batch_size)
     assert np.allclose(found.per_row, gaussian.log_prob, atol=1e-4)
     assert found.rows == 11
     assert found.khat.shape == (11,)
@@ -71,7 +67,7 @@ def test_chunks_of_particles_drop_none(ready, gaussian, monkeypatch):
     chunks = weights.Chunks(*arguments, particles=7, rows=None, seed=0)
     drawn = [local for local, _, _ in chunks.draws(0)]
     assert [len(local) for local in drawn] == [3, 3, 1]
-    found = evaluate(*arguments, particles=7, batch_size=11)
+    found = likelihood(*arguments, particles=7, batch_size=11)
     every = np.concatenate(drawn)
     assert len(np.unique(every)) == every.size  # fresh noise in each chunk
     assert np.allclose(found.per_row, logsumexp(every, 0) - np.log(7))
@@ -80,7 +76,7 @@ def test_chunks_of_particles_drop_none(ready, gaussian, monkeypatch):
 
 def test_rows_in_other_chunks_have_other_noise(ready, gaussian):
     x = np.repeat(gaussian.x[:1], 4, 0)
-    found = evaluate(*ready(gaussian.model, gaussian.guide(2.0), {"x": x}), particles=1, batch_size=2)
+    found = likelihood(*ready(gaussian.model, gaussian.guide(2.0), {"x": x}), particles=1, batch_size=2)
     assert len(np.unique(found.per_row)) == 4
 
 
@@ -117,31 +113,30 @@ def test_programs_are_compiled_once(gaussian):
         calls.append(len(x))
         return guide(x)
 
-    trainer = ppgen.Trainer(gaussian.model, counted, backend="numpyro")
-    parameters = trainer.init({"x": gaussian.x}).parameters
+    problem = ppgen.Problem(gaussian.model, counted, data={"x": gaussian.x}, backend="numpyro")
+    parameters = problem.start
     calls.clear()
-    evaluate(trainer, parameters, {"x": gaussian.x}, particles=10, batch_size=4)
+    likelihood(problem, parameters, {"x": gaussian.x}, particles=10, batch_size=4)
     assert len(set(calls)) == 1
     before = len(calls)
-    evaluate(trainer, parameters, {"x": gaussian.x}, particles=10, batch_size=4, seed=3)
+    likelihood(problem, parameters, {"x": gaussian.x}, particles=10, batch_size=4, seed=3)
     assert len(calls) == before
 
 
 def test_no_gradients_are_kept(gaussian):
-    trainer = ppgen.Trainer(gaussian.model, gaussian.guide(), backend="pyro")
-    parameters = trainer.init({"x": gaussian.x}).parameters
-    batch = weights.device(trainer, {"x": gaussian.x}, slice(0, 11), 11)
-    local, _, _ = weights.compiled(trainer, 2, False)(parameters, batch, trainer.backend.key(0))
+    problem = ppgen.Problem(gaussian.model, gaussian.guide(), data={"x": gaussian.x}, backend="pyro")
+    batch = weights.device(problem, {"x": gaussian.x}, slice(0, 11), 11)
+    local, _, _ = weights.compiled(problem, 2, False)(problem.start, batch, problem.backend.key(0))
     assert not local.requires_grad
 
 
 def test_khat_of_some_rows(ready, gaussian, monkeypatch):
-    monkeypatch.setattr(likelihood, "KHAT_ROWS", 5)
+    monkeypatch.setattr(sys.modules["ppgen.evaluation.likelihood"], "KHAT_ROWS", 5)
     arguments = ready(gaussian.model, gaussian.guide(2.0), {"x": gaussian.x})
-    found = evaluate(*arguments, particles=100, batch_size=3)
+    found = likelihood(*arguments, particles=100, batch_size=3)
     assert found.khat.shape == (5,)
     assert found.note == "k-hat of 5 rows chosen at random"
-    assert evaluate(*arguments, particles=100, khat=False).khat is None
+    assert likelihood(*arguments, particles=100, khat=False).khat is None
 
 
 def counts(rows):
@@ -152,7 +147,7 @@ def counts(rows):
 
 def test_all_sites_observed(ready):
     n = np.array([0, 1, 5, 2, 2], np.int32)
-    found = evaluate(*ready(counts, None, {"n": n}, ppgen.MaximumLikelihood()), batch_size=2)
+    found = likelihood(*ready(counts, None, {"n": n}), batch_size=2)
     assert np.allclose(found.per_row, stats.poisson(2.0).logpmf(n), atol=1e-5)
     assert (found.kind, found.estimator, found.particles) == ("exact", "all sites observed", None)
     assert found.bits_per_dim == pytest.approx(-found.nats / np.log(2))
@@ -166,11 +161,11 @@ def uniform(rows):
 
 def test_quantisation(ready):
     x = np.random.default_rng(0).uniform(size=(4, 3)).astype(np.float32)
-    arguments = ready(uniform, None, {"x": x}, ppgen.MaximumLikelihood())
-    assert evaluate(*arguments).bits_per_dim == pytest.approx(0.0, abs=1e-6)
-    assert evaluate(*arguments, quantization=256).bits_per_dim == pytest.approx(8.0)
+    arguments = ready(uniform, None, {"x": x})
+    assert likelihood(*arguments).bits_per_dim == pytest.approx(0.0, abs=1e-6)
+    assert likelihood(*arguments, quantization=256).bits_per_dim == pytest.approx(8.0)
     with pytest.raises(ValueError, match="every observed site is discrete"):
-        evaluate(*ready(counts, None, {"n": np.ones(3)}, ppgen.MaximumLikelihood()), quantization=256)
+        likelihood(*ready(counts, None, {"n": np.ones(3)}), quantization=256)
 
 
 def pixels(rows):
@@ -181,15 +176,14 @@ def pixels(rows):
 
 def test_a_one_hot_vector_is_one_variable():
     x = np.eye(4, dtype=np.float32)[np.zeros((5, 3), int)]
-    trainer = ppgen.Trainer(pixels, algorithm=ppgen.MaximumLikelihood(), backend="pyro")
-    found = evaluate(trainer, trainer.init({"x": x}).parameters, {"x": x})
+    found = ppgen.evaluate(pixels, data={"x": x}, backend="pyro")
     assert found.dimensions == 3
     assert found.bits_per_dim == pytest.approx(2.0, abs=1e-5)
 
 
 def test_without_a_guide(ready, gaussian):
-    arguments = ready(gaussian.model, None, {"x": gaussian.x}, ppgen.GAN(critic=ppgen.nn.MLP(2, 4, 1)))
-    for ask in (evaluate, evidence):
+    arguments = ready(gaussian.model, None, {"x": gaussian.x})
+    for ask in (likelihood, evidence):
         with pytest.raises(NoLikelihoodError, match=r"latent sites \['z'\].*train=\('guide',\)"):
             ask(*arguments)
 
@@ -218,7 +212,7 @@ def test_factors_are_told(ready):
             x = sample("x", dist.Normal(loc, 1.0))
             ppgen.factor("push", 0.1 * x)
 
-    found = evaluate(*ready(model, None, {"x": np.ones(4, np.float32)}, ppgen.MaximumLikelihood()))
+    found = likelihood(*ready(model, None, {"x": np.ones(4, np.float32)}))
     assert "factors ['push']" in found.note
 
 
@@ -232,4 +226,4 @@ def test_evidence_of_local_sites_is_the_sum_over_rows(ready, gaussian):
 @pytest.mark.parametrize("wrong", [0, 2.5, True])
 def test_particles_are_counted(ready, gaussian, wrong):
     with pytest.raises(ValueError, match="particles to be a positive integer"):
-        evaluate(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x}), particles=wrong)
+        likelihood(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x}), particles=wrong)

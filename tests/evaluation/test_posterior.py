@@ -7,7 +7,7 @@ import xarray as xr
 import ppgen
 from ppgen import dist, ops, param, plate, sample
 from ppgen.errors import DataError, NoLikelihoodError
-from ppgen.evaluation import evaluate, posterior, weights
+from ppgen.evaluation import likelihood, posterior, weights
 
 
 def test_draws_of_the_exact_posterior(ready, gaussian):
@@ -32,8 +32,10 @@ def test_weights_are_those_of_the_draws(ready, gaussian):
     assert np.allclose(difference, difference[0, 0], atol=1e-3)
 
 
-def test_attributes(ready, backend, gaussian):
-    tree = posterior(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x}, ppgen.IWAE(3)), draws=2, seed=7)
+def test_attributes(backend, gaussian):
+    data = {"x": gaussian.x}
+    fit = ppgen.fit(gaussian.model, gaussian.guide(), data=data, algorithm=ppgen.IWAE(3), backend=backend, steps=1)
+    tree = fit.posterior(data, draws=2, seed=7)
     assert isinstance(tree, xr.DataTree)
     assert set(tree.children) == {"posterior", "sample_stats", "observed_data"}
     for attrs in (tree.attrs, tree["posterior"].attrs):
@@ -87,7 +89,7 @@ def test_inner_plates(ready):
     assert np.allclose(z.isel(z_dim_0=1), -x, atol=0.1)
     assert tree["observed_data"]["x"].dims == ("data", "sensors")
     assert tree["sample_stats"]["log_weight"].shape == (1, 5, 4)
-    assert evaluate(*arguments, particles=2).dimensions == 3
+    assert likelihood(*arguments, particles=2).dimensions == 3
 
 
 @pytest.mark.filterwarnings("ignore:Passing a dict or None as alias_mapping")  # ArviZ 0.23 under Matplotlib 3.11
@@ -123,32 +125,32 @@ def test_native_program(backend, gaussian):
             library.sample("z", native.Normal(data / 2, width))
 
     x = gaussian.x[:5, 0]
-    trainer = ppgen.Trainer(model, guide, backend=backend)
-    arguments = trainer, trainer.init({"data": x}).parameters, {"data": x}
+    problem = ppgen.Problem(model, guide, data={"data": x}, backend=backend)
+    arguments = problem, problem.start, {"data": x}
     expected = -0.25 * x**2 - 0.5 * np.log(4 * np.pi)
-    assert np.allclose(evaluate(*arguments, particles=4).per_row, expected, atol=1e-4)
+    assert np.allclose(likelihood(*arguments, particles=4).per_row, expected, atol=1e-4)
     tree = posterior(*arguments, draws=6)
     assert tree["posterior"]["z"].dims == ("chain", "draw", "data_row")  # an entry has the plate's name
     assert np.array_equal(tree["observed_data"]["obs"], x)
 
 
 def test_data_must_belong_to_the_programs(ready, gaussian):
-    trainer, parameters, _ = ready(gaussian.model, gaussian.guide(), {"x": gaussian.x})
-    for ask in (evaluate, posterior):
+    problem, parameters, _ = ready(gaussian.model, gaussian.guide(), {"x": gaussian.x})
+    for ask in (likelihood, posterior):
         with pytest.raises(DataError, match=r"the data: expected the entries .*\['x'\]; got \['y'\]"):
-            ask(trainer, parameters, {"y": gaussian.x})
+            ask(problem, parameters, {"y": gaussian.x})
         with pytest.raises(DataError, match=r"values of \['z'\], which are latent"):
-            ask(trainer, parameters, {"x": gaussian.x, "z": gaussian.mean.astype(np.float32)})
+            ask(problem, parameters, {"x": gaussian.x, "z": gaussian.mean.astype(np.float32)})
         with pytest.raises(DataError, match=r"expected rows of shape \(2,\)"):
-            ask(trainer, parameters, {"x": gaussian.x[:, :1]})
+            ask(problem, parameters, {"x": gaussian.x[:, :1]})
         with pytest.raises(DataError, match="NaN or infinite values in row 3"):
-            ask(trainer, parameters, {"x": np.where(np.arange(11)[:, None] == 3, np.nan, gaussian.x)})
+            ask(problem, parameters, {"x": np.where(np.arange(11)[:, None] == 3, np.nan, gaussian.x)})
 
 
 def test_a_missing_name(ready, regression):
-    trainer, parameters, _ = ready(regression.model, regression.guide, regression.data)
+    problem, parameters, _ = ready(regression.model, regression.guide, regression.data)
     with pytest.raises(DataError, match=r"the data: expected the entries .*\['a', 'y'\]; got \['a'\]"):
-        posterior(trainer, parameters, {"a": regression.data["a"]})
+        posterior(problem, parameters, {"a": regression.data["a"]})
 
 
 def test_nothing_to_infer(ready, gaussian):
@@ -158,7 +160,6 @@ def test_nothing_to_infer(ready, gaussian):
             sample("x", dist.Normal(loc, 1.0).expand([2]).to_event(1))
 
     with pytest.raises(NoLikelihoodError, match="no latent sites"):
-        posterior(*ready(model, None, {"x": gaussian.x}, ppgen.MaximumLikelihood()))
-    gan = ppgen.GAN(critic=ppgen.nn.MLP(2, 4, 1))
+        posterior(*ready(model, None, {"x": gaussian.x}))
     with pytest.raises(NoLikelihoodError, match="there is no guide"):
-        posterior(*ready(gaussian.model, None, {"x": gaussian.x}, gan))
+        posterior(*ready(gaussian.model, None, {"x": gaussian.x}))

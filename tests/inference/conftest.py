@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import ppgen
-from ppgen.joint import Batch, Draw, Joint
+from ppgen import Batch, Joint
 
 
 class Noise:
@@ -145,13 +145,10 @@ class Forced:
     def compiled(self, trainer, state, data):
         """Losses by role and gradients by parameter, in NumPy, as a function of the forced values."""
         backend, batch = trainer.backend, trainer.device(data)
-        owned = {role: trainer.owned[role] for role in trainer.algorithm.roles}
 
         def play(parameters, forced):
             self(**forced)
-            return backend.gradients(
-                lambda values: trainer._raw_losses(values, batch, state.key), parameters, owned, trainer.owners
-            )
+            return trainer._turn(parameters, batch, trainer.algorithm.roles, state.key, state.step, state.carry)[:2]
 
         play = backend.compile(play)
 
@@ -167,6 +164,12 @@ class Forced:
         return call
 
 
+def as_drawn(trace, values):
+    """The trace of given values, as if it had drawn them, without a gradient through the draw."""
+    drawn = {name: replace(trace[name], value=value, how="held") for name, value in values.items()}
+    return replace(trace, terms={**trace.terms, **drawn})
+
+
 def _single(value):
     return value.astype(np.float32) if isinstance(value, np.ndarray) else value
 
@@ -177,18 +180,17 @@ def forced(monkeypatch):
     values, draw, dream = Forced(), Joint.draw, Joint.dream
 
     def forced_draw(self, batch=None, particles=1, rows=None, **options):
-        z = draw(self, batch, particles, rows, **options)
         if self.program.role not in values.held:
-            return z
+            return draw(self, batch, particles, rows, **options)
         given = values.values(self.program.role, self, batch)
         assert given.particles == particles, "the algorithm draws another number of particles"
-        log_prob = self.log_prob(batch | given)
-        return replace(z, values=given, log_prob=log_prob, score=log_prob, terms=self.terms(batch | given))
+        return as_drawn(self.trace(batch | given), given)
 
     def forced_dream(self, batch, particles=1, emit=(), **options):
         if "dream" not in values.held:
             return dream(self, batch, particles, emit, **options)
-        return Draw(values.values("dream", self, batch))
+        given = values.values("dream", self, batch)
+        return as_drawn(self.trace(batch | given), given)
 
     monkeypatch.setattr(Joint, "draw", forced_draw)
     monkeypatch.setattr(Joint, "dream", forced_dream)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import ppgen
-from ppgen import dist, ops, param, plate, sample
-from ppgen.joint import Joint
+from ppgen import Joint, dist, ops, param, plate, sample
 
 SLOPE, SCALE = 0.2, 0.8  # of the guide; the posterior has 1/2 and sqrt(1/2)
 K, ROWS = 5, 3
@@ -65,10 +64,9 @@ def bound(algorithm, backend, forced, z, x, size=None):
 
 
 def losses(algorithm, backend, forced, z, x, size=None):
-    trainer = ppgen.Trainer(model, guide, algorithm, backend=backend, size=size)
     data = {"x": x.astype(np.float32)}
-    state = trainer.init(data)
-    return forced.compiled(trainer, state, data)(guide={"z": z})[0]
+    trainer = ppgen.Trainer(ppgen.Problem(model, guide, data=data, backend=backend, size=size), algorithm)
+    return forced.compiled(trainer, trainer.init(), data)(guide={"z": z})[0]
 
 
 # the number of particles -------------------------------------------------------------------------------------
@@ -157,9 +155,9 @@ def test_weights_pooled_over_a_minibatch_are_caught(backend, forced, monkeypatch
 def whole_and_parts(backend, algorithm, forced):
     """Losses of all rows, and the mean of those of equal parts, by role."""
     x, z = draws(MANY, SIZE)
-    trainer = ppgen.Trainer(model, guide, algorithm, backend=backend, size=SIZE)
-    state = trainer.init({"x": x[:PART].astype(np.float32)})
-    play = compiled(trainer, state, forced)
+    data = {"x": x[:PART].astype(np.float32)}
+    trainer = ppgen.Trainer(ppgen.Problem(model, guide, data=data, backend=backend, size=SIZE), algorithm)
+    play = compiled(trainer, trainer.init(), forced)
     parts = [play(x[i : i + PART], z[:, i : i + PART]) for i in range(0, SIZE, PART)]
     return play(x, z), {role: np.mean([part[role] for part in parts]) for role in algorithm.roles}
 
@@ -167,14 +165,14 @@ def whole_and_parts(backend, algorithm, forced):
 def compiled(trainer, state, forced):
     """Losses of given rows and draws, compiled once for each number of rows."""
 
-    def play(parameters, batch, z):
+    def play(batch, z):
         forced(guide={"z": z})
-        return trainer._raw_losses(parameters, batch, state.key)
+        return trainer._raw_losses(state, batch, state.key)
 
     play, array = trainer.backend.without_gradients(play), trainer.backend.array
 
     def call(x, z):
-        found = play(state.parameters, {"x": array(x.astype(np.float32))}, array(z.astype(np.float32)))
+        found = play({"x": array(x.astype(np.float32))}, array(z.astype(np.float32)))
         forced()
         return {role: float(loss) for role, loss in found.items()}
 

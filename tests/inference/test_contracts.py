@@ -19,22 +19,26 @@ def data(model):
 
 
 @functools.cache
+def problem(backend, model):
+    return ppgen.Problem(*MODELS[model].build(), data=data(model), backend=backend)
+
+
+@functools.cache
 def prepared(backend, model, algorithm):
     """A trainer and its first state, or None where the pairing is illegal."""
-    trainer = ppgen.Trainer(*MODELS[model].build(), algorithm, backend=backend)
     try:
-        return trainer, trainer.init(data(model), seed=0)
+        trainer = ppgen.Trainer(problem(backend, model), algorithm)
     except IllegalPairing:
         return None
+    return trainer, trainer.init()
 
 
 def losses_and_gradients(trainer, state, arrays, noise):
     """Every role's loss and the gradients of its own parameters, under the shared noise."""
     backend, batch = trainer.backend, trainer.device(arrays)
     noise.restart()
-    owned = {role: trainer.owned[role] for role in trainer.algorithm.roles}
-    losses, grads = backend.gradients(
-        lambda values: trainer._raw_losses(values, batch, state.key), state.parameters, owned, trainer.owners
+    losses, grads, *_ = trainer._turn(
+        state.parameters, batch, trainer.algorithm.roles, state.key, state.step, state.carry
     )
     return (
         {role: float(loss) for role, loss in losses.items()},

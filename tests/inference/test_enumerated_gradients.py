@@ -79,47 +79,21 @@ def iwae(k):
     return objective
 
 
-def expected_gradient(backend, algorithm, force):
+def expected_gradient(backend, algorithm, forced):
     """The mean of the estimator over every value of its draws, weighted by their probability."""
-    trainer = ppgen.Trainer(model, guide, algorithm, backend=backend)
-    state = trainer.init(DATA)
-    batch = trainer.device(DATA)
-    parameters = trainer.backend.export(state.parameters, trainer.specs)
+    trainer = ppgen.Trainer(ppgen.Problem(model, guide, data=DATA, backend=backend), algorithm)
+    state = trainer.init()
+    play = forced.compiled(trainer, state, DATA)
+    parameters = trainer.problem.export(state.parameters)
     _, log_q = log_joint_and_guide({k: v.astype(float) for k, v in parameters.items()})
-    owned = {role: trainer.owned[role] for role in algorithm.roles}
     total = None
     k = algorithm.particles
     for values in itertools.product(range(STATES), repeat=k * ROWS):
         z = np.array(values, np.float32).reshape(k, ROWS)
         chance = np.exp(sum(log_q[int(z[i, r]), r] for i in range(k) for r in range(ROWS)))
-        force(z)
-        _, grads = trainer.backend.gradients(
-            lambda p: trainer._raw_losses(p, batch, state.key), state.parameters, owned, trainer.owners
-        )
-        grads = {name: -chance * np.asarray(trainer.backend.numpy(g), float) for name, g in grads.items()}
+        grads = {name: -chance * g for name, g in play(guide={"z": z})[1].items()}
         total = grads if total is None else {name: total[name] + g for name, g in grads.items()}
     return total, parameters
-
-
-@pytest.fixture
-def force(monkeypatch):
-    """Make the guide's next draw take given values [particles, rows]."""
-    held = {}
-    original = ppgen.joint.Joint.draw
-
-    def draw(self, batch=None, particles=1, rows=None, **options):
-        z = original(self, batch, particles, rows, **options)
-        if self.program.role != "guide":
-            return z
-        value = self.backend.array(held["z"])
-        values = ppgen.Batch({"z": value}, rows=z.values.rows, drawn=["z"], particles=particles)
-        log_prob = self.log_prob(batch | values)
-        from dataclasses import replace
-
-        return replace(z, values=values, log_prob=log_prob, score=log_prob)
-
-    monkeypatch.setattr(ppgen.joint.Joint, "draw", draw)
-    return lambda z: held.update(z=z)
 
 
 CASES = [
@@ -132,19 +106,17 @@ CASES = [
 @pytest.mark.parametrize(
     ("algorithm", "objective", "names"), CASES, ids=lambda c: repr(c) if hasattr(c, "roles") else ""
 )
-def test_the_mean_of_an_estimator_is_the_gradient(backend, algorithm, objective, names, force):
-    if backend == "numpyro":
-        pytest.importorskip("jax")
-    found, parameters = expected_gradient(backend, algorithm, force)
+def test_the_mean_of_an_estimator_is_the_gradient(backend, algorithm, objective, names, forced):
+    found, parameters = expected_gradient(backend, algorithm, forced)
     wanted = exact(objective, parameters)
     for name in names:
         np.testing.assert_allclose(found[name], wanted[name], atol=2e-4, err_msg=name)
 
 
-def test_reweighted_wake_sleep_guide_follows_the_weighted_posterior(backend, force):
+def test_reweighted_wake_sleep_guide_follows_the_weighted_posterior(backend, forced):
     """E over K-tuples of sum_k w_k / sum w * grad log q(z_k)."""
     algorithm = ppgen.ReweightedWakeSleep(2)
-    found, parameters = expected_gradient(backend, algorithm, force)
+    found, parameters = expected_gradient(backend, algorithm, forced)
 
     def objective_at(held_p, held_q):
         def objective(_, log_q):
@@ -162,9 +134,9 @@ def test_reweighted_wake_sleep_guide_follows_the_weighted_posterior(backend, for
     np.testing.assert_allclose(found["weight"], wanted["weight"], atol=2e-4)
 
 
-def test_a_flipped_baseline_is_caught(backend, force, monkeypatch):
+def test_a_flipped_baseline_is_caught(backend, forced, monkeypatch):
     """A baseline that depends on its own draw biases the score function, and the enumeration shows it."""
-    monkeypatch.setattr("ppgen.inference.elbo.others_mean", lambda log_w: ops.sum(log_w, 0, keepdims=True))
-    found, parameters = expected_gradient(backend, ppgen.ELBO(2, gradient="score"), force)
+    monkeypatch.setattr("ppgen.inference.variational.elbo.others_mean", lambda log_w: ops.sum(log_w, 0, keepdims=True))
+    found, parameters = expected_gradient(backend, ppgen.ELBO(2, gradient="score"), forced)
     wanted = exact(elbo, parameters)
     assert np.abs(found["weight"] - wanted["weight"]).max() > 1e-2

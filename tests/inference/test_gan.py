@@ -5,6 +5,7 @@ import pytest
 
 import ppgen
 from ppgen import GAN, dist, nn, param, plate, sample
+from ppgen.inference.algorithm import Played
 
 REAL = {"x": np.array([0.5, -1.2, 2.0, 0.1, 1.4], np.float32)}
 FAKE = np.array([[-0.3, 0.8, -2.1, 1.7, 0.2]])
@@ -31,8 +32,8 @@ def sigmoid(x):
 
 
 def started(algorithm, backend, data=REAL, model=model, **options):
-    trainer = ppgen.Trainer(model, algorithm=algorithm, backend=backend, **options)
-    return trainer, trainer.init(data)
+    trainer = ppgen.Trainer(ppgen.Problem(model, data=data, backend=backend), algorithm, **options)
+    return trainer, trainer.init()
 
 
 # losses ------------------------------------------------------------------------------------------------------
@@ -108,7 +109,7 @@ def test_the_critic_moves_first_and_more_often(backend, critic_steps):
     for _ in range(2):
         state, metrics = trainer.step(state, REAL)
     assert metrics.keys() == {"loss/critic", "loss/model"}
-    found = {name: float(value) for name, value in trainer.backend.export(state.parameters, trainer.specs).items()}
+    found = {name: float(value) for name, value in trainer.problem.export(state.parameters).items()}
     assert found == pytest.approx(played(critic_steps), abs=1e-5)
     for other in {1, 2, 3, 4} - {critic_steps}:  # another number of updates would be seen
         assert abs(played(other)["u"] - found["u"]) > 1e-2
@@ -147,19 +148,19 @@ def learned(algorithm, backend, mean, seed):
             sample("x", dist.Normal(param("loc", 0.0), 1.0))
 
     x = np.random.default_rng(seed).normal(mean, 1, size=32).astype(np.float32)
-    trainer = ppgen.Trainer(gaussian, algorithm=algorithm, backend=backend, optimizer=ppgen.Adam(0.01))
-    state = trainer.init({"x": x}, seed=seed)
-    state, _, steps = trainer.run(state, {"x": x}, np.tile(np.arange(len(x)), (200, 1)))
+    problem = ppgen.Problem(gaussian, data={"x": x}, backend=backend, seed=seed)
+    trainer = ppgen.Trainer(problem, algorithm, ppgen.Adam(0.01))
+    state, _, steps = trainer.run(trainer.init(), {"x": x}, np.tile(np.arange(len(x)), (200, 1)))
     assert steps == 200
-    return float(trainer.backend.export(state.parameters, trainer.specs)["loc"])
+    return float(trainer.problem.export(state.parameters)["loc"])
 
 
 class Flipped(GAN):
     """A model that helps the critic."""
 
-    def losses(self, p, batch, critic):
-        found = super().losses(p, batch, critic)
-        return {**found, "model": -found["model"]}
+    def play(self, p, q, batch, turn):
+        losses = super().play(p, q, batch, turn).losses
+        return Played({**losses, "model": -losses["model"]})
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -36,12 +36,12 @@ class Case:
 
     model: Any
     guide: Any = None
-    data: Any = None
 
     def trainer(self, algorithm, backend, full_batch=True):
-        trainer = ppgen.Trainer(self.model, self.guide, algorithm, backend=backend, size=ROWS if full_batch else 100)
-        state = trainer.init(self.data or {"y": BITS})
-        return trainer, state
+        data = {"y": BITS}
+        size = ROWS if full_batch else 100
+        trainer = ppgen.Trainer(ppgen.Problem(self.model, self.guide, data=data, backend=backend, size=size), algorithm)
+        return trainer, trainer.init()
 
 
 def continuous(rows):

@@ -1,15 +1,13 @@
 """Continuous and discrete latents in one guide, learned baselines, and KL terms in closed form."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import ppgen
-from ppgen import ELBO, IWAE, dist, nn, ops, param, plate, sample
+from ppgen import ELBO, IWAE, Joint, Trace, dist, nn, ops, param, plate, sample
 from ppgen.errors import IllegalPairing
-from ppgen.joint import Joint
 
 X = np.array([0.7, -1.3])
 DATA = {"x": X.astype(np.float32)}
@@ -110,14 +108,11 @@ def play(noise):
 
     def prepare(trainer, state):
         backend, batch = trainer.backend, trainer.device(DATA)
-        owned = {role: trainer.owned[role] for role in trainer.algorithm.roles}
 
         def run(parameters, tables):
             noise.table = lambda kind, shape: tables[kind].reshape(-1, *shape)
             try:
-                return backend.gradients(
-                    lambda values: trainer._raw_losses(values, batch, state.key), parameters, owned, trainer.owners
-                )
+                return trainer._turn(parameters, batch, trainer.algorithm.roles, state.key, state.step, state.carry)[:2]
             finally:
                 del noise.table
                 noise.particles = 1
@@ -137,8 +132,8 @@ def play(noise):
 
 
 def started(algorithm, backend, guide, model=model):
-    trainer = ppgen.Trainer(model, guide, algorithm, backend=backend)
-    return trainer, trainer.init(DATA)
+    trainer = ppgen.Trainer(ppgen.Problem(model, guide, data=DATA, backend=backend), algorithm)
+    return trainer, trainer.init()
 
 
 def expected_gradient(algorithm, backend, order, eps, play):
@@ -180,8 +175,9 @@ def test_a_score_of_every_site_is_caught(backend, play, monkeypatch):
     def scored(self, batch, *args, **options):
         z = draw(self, batch, *args, **options)
         fixed = {name: self.backend.stop_gradient(value) for name, value in z.values.items()}
-        fixed = ppgen.Batch(fixed, rows=batch.rows, drawn=fixed, particles=z.values.particles)
-        return replace(z, score=self.log_prob(batch | fixed))
+        fixed = ppgen.Batch(fixed, rows=batch.rows, drawn=fixed, particles=z.particles)
+        monkeypatch.setattr(Trace, "held", self.trace(batch | fixed))
+        return z
 
     monkeypatch.setattr(Joint, "draw", scored)
     found = expected_gradient(BOUNDS[0][0], backend, "bit first", EPS, play)
@@ -189,7 +185,7 @@ def test_a_score_of_every_site_is_caught(backend, play, monkeypatch):
 
 
 def test_a_dropped_score_is_caught(backend, play, monkeypatch):
-    monkeypatch.setattr("ppgen.inference.elbo.scored", lambda log_w, score, baseline: log_w)
+    monkeypatch.setattr("ppgen.inference.variational.elbo.scored", lambda log_w, score, baseline: log_w)
     found = expected_gradient(BOUNDS[0][0], backend, "number first", EPS, play)
     assert largest_error(found, slopes(expected_elbo("number first", EPS))) > 0.1
 
@@ -206,8 +202,10 @@ def test_a_learned_baseline_leaves_the_mean(backend, play):
 
 def test_a_baseline_that_knows_the_draw_is_caught(backend, play, monkeypatch):
     """Half of log w as its own baseline halves the score term."""
-    scored = ppgen.inference.elbo.scored
-    monkeypatch.setattr("ppgen.inference.elbo.scored", lambda log_w, score, _: scored(log_w, score, 0.5 * log_w))
+    scored = ppgen.inference.variational.elbo.scored
+    monkeypatch.setattr(
+        "ppgen.inference.variational.elbo.scored", lambda log_w, score, _: scored(log_w, score, 0.5 * log_w)
+    )
     found = expected_gradient(LEARNED, backend, "bit first", EPS[:1], play)
     assert largest_error(found, slopes(expected_elbo("bit first", EPS[:1]))) > 0.1
 
@@ -218,7 +216,7 @@ def test_the_baseline_learns_the_log_weight(backend, play):
     d = np.array([[1, 0]])
     losses, grads = play(trainer, state)(normal=EPS[:1], uniform=1 - d)
     log_w, _ = densities("bit first", d, EPS[:1], **START)
-    layers = trainer.backend.export(state.parameters, trainer.specs)
+    layers = trainer.problem.export(state.parameters)
     hidden = np.tanh(X[:, None] @ layers["baseline.0.weight"] + layers["baseline.0.bias"])
     guess = (hidden @ layers["baseline.1.weight"] + layers["baseline.1.bias"])[:, 0]
     assert losses["model"] == pytest.approx(-log_w.mean(), rel=1e-5)

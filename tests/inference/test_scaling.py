@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import ppgen
-from ppgen import ELBO, IWAE, Renyi, ReweightedWakeSleep, dist, factor, ops, param, plate, sample
+from ppgen import ELBO, IWAE, Joint, Renyi, ReweightedWakeSleep, dist, factor, ops, param, plate, sample
 from ppgen.errors import IllegalPairing
-from ppgen.joint import Joint
 from ppgen.models.regression import linear_regression, linear_regression_posterior
 
 ROWS, FEATURES, SCALE = 12, 2, 0.5
@@ -68,14 +67,14 @@ def parts_and_whole(backend, forced, size=ROWS):
     """Loss and gradients of the ELBO summed over three parts of the rows, and those of all rows, at one draw."""
     data, batch = regression_data(), ROWS // 3
     draw = {"w": np.array([[0.3, -0.8]]), "b": np.array([0.4])}
-    trainer = ppgen.Trainer(*linear_regression(FEATURES, SCALE), ELBO(), backend=backend, size=size)
+    programs = linear_regression(FEATURES, SCALE)
     totals = []
     for rows in ([range(i, i + batch) for i in range(0, ROWS, batch)], [range(ROWS)]):
         total = {}
         for part in rows:
             arrays = {name: value[part] for name, value in data.items()}
-            state = trainer.init(arrays)
-            losses, grads = forced.compiled(trainer, state, arrays)(guide=draw)
+            trainer = ppgen.Trainer(ppgen.Problem(*programs, data=arrays, backend=backend, size=size), ELBO())
+            losses, grads = forced.compiled(trainer, trainer.init(), arrays)(guide=draw)
             for name, value in {"loss": losses["model"], **grads}.items():
                 total[name] = total.get(name, 0.0) + len(part) * value
         totals.append(total)
@@ -120,9 +119,8 @@ def per_row_of_doubled(backend):
     guide = posterior_guide(both)
     bounds = []
     for model, arrays in ((linear_regression(FEATURES, SCALE)[0], both), (twice, data)):
-        trainer = ppgen.Trainer(model, guide, ELBO(K), backend=backend)
-        state = trainer.init(arrays)
-        bounds.append(-float(trainer.losses(state, arrays)["model"]) * len(arrays["y"]) / (2 * ROWS))
+        trainer = ppgen.Trainer(ppgen.Problem(model, guide, data=arrays, backend=backend), ELBO(K))
+        bounds.append(-float(trainer.losses(trainer.init(), arrays)["model"]) * len(arrays["y"]) / (2 * ROWS))
     _, _, evidence = linear_regression_posterior(both["x"], both["y"], SCALE)
     return bounds, evidence / (2 * ROWS)
 
@@ -185,18 +183,21 @@ def effects_data():
     return {"y": (0.8 + rng.normal(size=ROWS) + SCALE * rng.normal(size=ROWS)).astype(np.float32)}
 
 
+def effects_problem(backend, size=ROWS):
+    return ppgen.Problem(effects, effects_posterior, data=effects_data(), backend=backend, size=size)
+
+
 def pooled_log_weights(backend):
     """The log-weight of each particle, drawn from the exact posterior; and its log q, by rows and in two parts."""
-    trainer = ppgen.Trainer(effects, effects_posterior, IWAE(K), backend=backend)
-    state = trainer.init(effects_data())
-    batch = ppgen.Batch(trainer.device(effects_data()))
+    problem = effects_problem(backend)
+    batch = ppgen.Batch(problem.device(effects_data()))
     with ppgen.using(backend):
-        joints = trainer.joints(state.parameters, state.key)
+        joints = problem.joints()
         z = joints["guide"].draw(batch, K)
         log_w = joints["model"].log_weight(batch, z)
         pooled = joints["model"].pool(log_w, batch)
     assert log_w.shape == (K, ROWS)
-    return [trainer.backend.numpy(value) for value in (pooled, z.log_prob, *z.terms)]
+    return [problem.backend.numpy(value) for value in (pooled, z.log_prob, *z.parts)]
 
 
 def test_pooled_weights_are_the_evidence(backend):
@@ -221,8 +222,8 @@ def effects_loss(backend, algorithm, forced):
     """Losses with a guide that is off by `SHIFT`, at given draws; and the log-weights and log q of those draws."""
     rng = np.random.default_rng(2)
     w, z = rng.normal(size=K), rng.normal(0.5, 1, size=(K, ROWS))
-    trainer = ppgen.Trainer(effects, effects_posterior, algorithm, backend=backend)
-    state = trainer.init(effects_data(), parameters={"shift": np.float32(SHIFT)})
+    trainer = ppgen.Trainer(effects_problem(backend), algorithm)
+    state = trainer.init(parameters={"shift": np.float32(SHIFT)})
     losses, _ = forced.compiled(trainer, state, effects_data())(guide={"w": w, "z": z})
     return losses, *effects_log_weight(effects_data()["y"].astype(float), w, z, SHIFT)
 
@@ -256,11 +257,10 @@ def test_weights_of_rows_are_caught(backend, algorithm, forced, monkeypatch):
 
 @pytest.mark.parametrize("algorithm", POOLED, ids=repr)
 def test_minibatches_are_refused(backend, algorithm):
-    trainer = ppgen.Trainer(effects, effects_posterior, algorithm, backend=backend, size=2 * ROWS)
     with pytest.raises(IllegalPairing, match=r"site 'w' is global .* minibatches would bias it"):
-        trainer.init(effects_data())
+        ppgen.Trainer(effects_problem(backend, size=2 * ROWS), algorithm)
 
 
 def test_the_elbo_takes_minibatches(backend):
-    trainer = ppgen.Trainer(effects, effects_posterior, ELBO(), backend=backend, size=2 * ROWS)
-    assert np.isfinite(float(trainer.losses(trainer.init(effects_data()), effects_data())["model"]))
+    trainer = ppgen.Trainer(effects_problem(backend, size=2 * ROWS), ELBO())
+    assert np.isfinite(float(trainer.losses(trainer.init(), effects_data())["model"]))

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import ppgen
-from ppgen import ReweightedWakeSleep, WakeSleep, dist, param, plate, sample
-from ppgen.joint import Draw, Joint
+from ppgen import Joint, ReweightedWakeSleep, WakeSleep, dist, param, plate, sample
 
 ROWS = 2
 BITS = {"x": np.array([1.0, 0.0], np.float32)}
@@ -53,8 +52,8 @@ def slope(objective, name):
 
 
 def started(algorithm, backend, data=BITS, programs=(model, guide), **options):
-    trainer = ppgen.Trainer(*programs, algorithm, backend=backend, **options)
-    return trainer, trainer.init(data)
+    trainer = ppgen.Trainer(ppgen.Problem(*programs, data=data, backend=backend), algorithm, **options)
+    return trainer, trainer.init()
 
 
 def constant(value, particles=1):
@@ -170,7 +169,7 @@ def one_step(algorithm, backend, forced):
     )
     forced(guide=live_draw, dream=live_dream)
     after, _ = trainer.step(state, NUMBERS)
-    return {name: float(value) for name, value in trainer.backend.export(after.parameters, trainer.specs).items()}
+    return {name: float(value) for name, value in trainer.problem.export(after.parameters).items()}
 
 
 def step_by_hand():
@@ -234,8 +233,7 @@ def test_the_sleep_phase_follows_the_dream(backend, forced, monkeypatch):
     dream = Joint.dream
 
     def lost(self, batch, *args, **options):
-        values = dream(self, batch, *args, **options).values
-        return Draw(ppgen.Batch({"z": values["z"]}, rows=batch.rows, drawn=["z"]))
+        return dream(self, batch, *args, **options).only("z")
 
     monkeypatch.setattr(Joint, "dream", lost)
     wrong, _ = phases(backend, forced, wake_phase=False, sleep_phase=True)

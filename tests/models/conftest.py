@@ -8,7 +8,7 @@ import pytest
 
 import ppgen
 from ppgen.inference import ALGORITHMS
-from ppgen.inference.enumeration import log_evidence
+from ppgen.inference.exact.enumeration import log_evidence
 from ppgen.models.registry import MODELS
 
 ROWS = 5
@@ -18,19 +18,19 @@ ROWS = 5
 class Setup:
     """A model and a guide under a backend, at parameters away from their start: zeros and ones would hide mistakes."""
 
-    trainer: ppgen.Trainer
+    problem: ppgen.Problem
     parameters: dict
     data: dict
     compiled: dict = field(default_factory=dict)
 
     @property
     def backend(self):
-        return self.trainer.backend
+        return self.problem.backend
 
     @property
     def params(self):
         """Constrained parameters as NumPy arrays."""
-        return self.backend.export(self.parameters, self.trainer.specs)
+        return self.problem.export(self.parameters)
 
     def draw(self, particles):
         """Draws of the guide, [particles, rows, ...] by site, and their log densities, [particles, rows]."""
@@ -72,17 +72,17 @@ class Setup:
         def run(parameters, data, z):
             batch = ppgen.Batch(data) | ppgen.Batch(z, rows=ROWS, drawn=z, particles=particles)
             with ppgen.using(self.backend.name):
-                joints = self.trainer.joints(parameters, self.backend.key(1))
+                joints = self.problem.joints(parameters, self.backend.key(1))
                 return fn(joints["model"], joints["guide"], batch)
 
         if compiled:
             run = self.compiled.setdefault((compiled, particles), self.backend.without_gradients(run))
-        found = run(self.parameters, self.trainer.device(self.data), self.typed(values or {}))
+        found = run(self.parameters, self.problem.device(self.data), self.typed(values or {}))
         return self.to_numpy(found)
 
     def typed(self, values):
         """Values of latent sites as arrays of the type that the backend computes with."""
-        sites = self.trainer.plan.model.sites
+        sites = self.problem.model.sites
         whole = {name for name in values if sites[name].support.name == "IntegerInterval"}
         types = {name: np.int64 if name in whole else np.float32 for name in values}
         return {name: self.backend.array(value.astype(types[name])) for name, value in values.items()}
@@ -94,19 +94,18 @@ class Setup:
 
     def with_guide(self, guide):
         """The same model with another guide."""
-        return set_up(self.trainer.model, guide, self.backend.name, self.data)
+        return set_up(self.problem.model.fn, guide, self.backend.name, self.data)
 
 
 def set_up(model, guide, backend, data):
-    trainer = ppgen.Trainer(model, guide, ppgen.ReweightedWakeSleep(), backend=backend)  # legal for every model
-    start = trainer.init(data).parameters
+    problem = ppgen.Problem(model, guide, data=data, backend=backend)
     rng = np.random.default_rng(0)
     parameters = {}
-    for name in sorted(start):
-        value = trainer.backend.numpy(start[name])
+    for name in sorted(problem.start):
+        value = problem.backend.numpy(problem.start[name])
         noise = rng.normal(scale=0.1, size=value.shape).astype(np.float32)
-        parameters[name] = trainer.backend.array(value + noise)
-    return Setup(trainer, parameters, data)
+        parameters[name] = problem.backend.array(value + noise)
+    return Setup(problem, parameters, data)
 
 
 @functools.cache
@@ -117,8 +116,8 @@ def _registered(name, backend):
 
 @functools.cache
 def _legal_algorithm(name):
-    pairing = _registered(name, "numpyro").trainer.plan.pairing
-    return next(algorithm for algorithm in ALGORITHMS if not algorithm.objections(pairing))
+    problem = _registered(name, "numpyro").problem
+    return next(algorithm for algorithm in ALGORITHMS if not algorithm.objections(problem))
 
 
 @pytest.fixture

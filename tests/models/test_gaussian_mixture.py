@@ -17,7 +17,7 @@ def by_scipy(params, x):
 
 def test_maximum_likelihood_sums_the_component_out(backend, registered):
     setup = registered("gaussian_mixture", backend)
-    loss = setup.run(lambda p, q, batch: ppgen.MaximumLikelihood().losses(p, batch)["model"])
+    loss = setup.run(lambda p, q, batch: ppgen.MaximumLikelihood().losses(p, q, batch)["model"])
     np.testing.assert_allclose(float(loss), -by_scipy(setup.params, setup.data["x"]).mean(), rtol=1e-5)
 
 
@@ -42,9 +42,8 @@ def test_weights_start_equal_and_stay_on_the_simplex(backend, registered):
     params = registered("gaussian_mixture", backend).params
     assert params["weights"].shape == (3,)
     np.testing.assert_allclose(params["weights"].sum(), 1, rtol=1e-6)
-    trainer = ppgen.Trainer(*gaussian_mixture(2, 4), ppgen.MaximumLikelihood(), backend=backend)
-    start = trainer.init({"x": np.zeros((2, 2), np.float32)}).parameters
-    np.testing.assert_allclose(trainer.backend.export(start, trainer.specs)["weights"], 0.25, rtol=1e-5)
+    problem = ppgen.Problem(*gaussian_mixture(2, 4), data={"x": np.zeros((2, 2), np.float32)}, backend=backend)
+    np.testing.assert_allclose(problem.export(problem.start)["weights"], 0.25, rtol=1e-5)
 
 
 def test_components_are_counted():

@@ -71,8 +71,7 @@ def test_maximum_likelihood_leaves_room_for_noise():
 
 
 def test_the_guide_has_no_parameters_of_its_own(backend, registered):
-    trainer = registered("ppca", backend).trainer
-    assert trainer.owned == {"model": ("W", "mu", "sigma"), "guide": ()}
+    assert registered("ppca", backend).problem.owned == {"model": ("W", "mu", "sigma"), "guide": ()}
 
 
 @pytest.mark.parametrize(("features", "latents"), [(0, 1), (3, 0), (3.0, 1), (3, True)])
@@ -83,8 +82,9 @@ def test_sizes_are_positive_integers(features, latents):
 
 def test_the_bound_climbs_to_the_closed_form_maximum(backend):
     data = continuous(0, 100)
-    trainer = ppgen.Trainer(*ppca(5, latents=2), ppgen.ELBO(), optimizer=ppgen.Adam(0.05), backend=backend)
-    state, _, _ = trainer.run(trainer.init(data), data, np.tile(np.arange(100), (300, 1)))
-    found = trainer.backend.export(state.parameters, trainer.specs)
+    problem = ppgen.Problem(*ppca(5, latents=2), data=data, backend=backend)
+    trainer = ppgen.Trainer(problem, ppgen.ELBO(), ppgen.Adam(0.05))
+    state, _, _ = trainer.run(trainer.init(), data, np.tile(np.arange(100), (300, 1)))
+    found = trainer.problem.export(state.parameters)
     highest = log_likelihood(maximum_likelihood(data["x"], latents=2), data["x"]).mean()
     assert highest - 1e-4 < log_likelihood(found, data["x"]).mean() <= highest

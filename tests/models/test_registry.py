@@ -16,9 +16,8 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 @every_model
 def test_preflight_passes_and_the_guide_covers_the_latents(name, backend, registered):
-    plan = registered(name, backend).trainer.plan
-    latent = {site.name for site in plan.programs["model"].latent(plan.pairing.data)}
-    assert latent == set(plan.programs["guide"].sites)
+    problem = registered(name, backend).problem
+    assert {site.name for site in problem.model.latent(problem.data)} == set(problem.guide.sites)
 
 
 @every_model
@@ -55,7 +54,7 @@ def test_the_backends_agree(name, registered):
 def test_a_dream_looks_like_the_data(name, backend, registered):
     setup = registered(name, backend)
     dream = setup.dream(K)
-    for site in setup.trainer.plan.model.observed(setup.data):
+    for site in setup.problem.model.observed(setup.data):
         assert dream[site.name].shape == (K, *setup.data[site.name].shape)
         assert not site.support.outside(dream[site.name]).any()
 
@@ -73,8 +72,9 @@ def test_the_exact_likelihood_is_exact(name, backend, registered):
 @every_model
 def test_learning_lowers_the_loss(name, backend, legal_algorithm):
     data = MODELS[name].data(1, 40)
-    trainer = ppgen.Trainer(*MODELS[name].build(), legal_algorithm(name), optimizer=ppgen.Adam(0.03), backend=backend)
-    _, metrics, good = trainer.run(trainer.init(data), data, np.tile(np.arange(40), (30, 1)))
+    problem = ppgen.Problem(*MODELS[name].build(), data=data, backend=backend)
+    trainer = ppgen.Trainer(problem, legal_algorithm(name), ppgen.Adam(0.03))
+    _, metrics, good = trainer.run(trainer.init(), data, np.tile(np.arange(40), (30, 1)))
     loss = trainer.backend.numpy(metrics["loss/model"])
     assert good == 30
     assert loss[-5:].mean() < loss[:5].mean()
@@ -89,7 +89,7 @@ def test_models_know_nothing_of_algorithms(path):
 
 def evidence(setup):
     """Log p(x) by a sum over all latents, or by importance sampling; and how far from the truth it may be."""
-    if not ppgen.MaximumLikelihood().objections(setup.trainer.plan.pairing):
+    if not ppgen.MaximumLikelihood().objections(setup.problem):
         found = setup.log_evidence()
         return found, np.full(found.shape, 1e-4)
     log_w = setup.log_weights(20_000).astype(np.float64)

@@ -31,7 +31,7 @@ def posterior_program(data, *, correlated):
 
 def at_the_posterior(setup, guide):
     setup = setup.with_guide(guide)
-    return replace(setup, parameters=setup.trainer.init(setup.data).parameters)
+    return replace(setup, parameters=setup.problem.start)
 
 
 def test_every_pooled_log_weight_is_the_evidence(backend, registered):
@@ -75,10 +75,9 @@ def test_the_log_joint_is_written_out(backend, registered):
 
 @pytest.mark.parametrize("columns", [1, 2, 4])
 def test_covariates_have_the_columns_that_were_announced(backend, columns):
-    trainer = ppgen.Trainer(*logistic_regression(3), backend=backend)
     data = {"x": np.ones((4, columns), np.float32), "y": np.ones(4, np.float32)}
     with pytest.raises(DataError, match="expected covariates x with 3 columns; got shape"):
-        trainer.init(data)
+        ppgen.Problem(*logistic_regression(3), data=data, backend=backend)
 
 
 def test_bad_arguments_say_what_to_do():

@@ -16,9 +16,9 @@ def test_the_likelihood_sums_to_one(name, registered):
 
 
 def test_the_guide_climbs_and_the_model_descends(registered):
-    plan = registered("sigmoid_belief_network_two_layers", "numpyro").trainer.plan
-    assert list(plan.programs["model"].sites) == ["z2", "z1", "x"]
-    assert list(plan.programs["guide"].sites) == ["z1", "z2"]
+    problem = registered("sigmoid_belief_network_two_layers", "numpyro").problem
+    assert list(problem.model.sites) == ["z2", "z1", "x"]
+    assert list(problem.guide.sites) == ["z1", "z2"]
 
 
 def test_the_log_joint_is_written_out(backend, registered):

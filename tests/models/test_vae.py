@@ -11,9 +11,8 @@ K = 3
 
 
 def shapes(model, guide, columns):
-    trainer = ppgen.Trainer(model, guide)
-    state = trainer.init({"x": np.zeros((2, columns), np.float32)})
-    return {name: tuple(value.shape) for name, value in state.parameters.items() if "bias" not in name}
+    problem = ppgen.Problem(model, guide, data={"x": np.zeros((2, columns), np.float32)})
+    return {name: tuple(value.shape) for name, value in problem.start.items() if "bias" not in name}
 
 
 def test_the_network_of_the_iwae_paper():
@@ -65,17 +64,12 @@ def test_the_layers_of_the_guide_are_written_out(backend, registered):
 
 def test_the_gaussian_likelihood_learns_its_scale(backend):
     data = {"x": np.zeros((2, 3), np.float32)}
-    trainer = ppgen.Trainer(
-        *vae(3, latents=(2,), hidden=(4,), likelihood="gaussian", scale=0.5),
-        optimizer=ppgen.Adam(0.01),
-        backend=backend,
-    )
-    state = trainer.init(data)
-    np.testing.assert_allclose(trainer.backend.export(state.parameters, trainer.specs)["scale"], 0.5, rtol=1e-6)
+    programs = vae(3, latents=(2,), hidden=(4,), likelihood="gaussian", scale=0.5)
+    trainer = ppgen.Trainer(ppgen.Problem(*programs, data=data, backend=backend), optimizer=ppgen.Adam(0.01))
+    state = trainer.init()
+    np.testing.assert_allclose(trainer.problem.export(state.parameters)["scale"], 0.5, rtol=1e-6)
     state, _ = trainer.step(state, data)
-    np.testing.assert_allclose(
-        abs(np.log(trainer.backend.export(state.parameters, trainer.specs)["scale"] / 0.5)), 0.01, rtol=1e-2
-    )
+    np.testing.assert_allclose(abs(np.log(trainer.problem.export(state.parameters)["scale"] / 0.5)), 0.01, rtol=1e-2)
 
 
 def test_covariates_reach_both_networks(backend, registered):
@@ -87,9 +81,8 @@ def test_covariates_reach_both_networks(backend, registered):
 
 
 def test_missing_covariates_are_an_error(backend):
-    trainer = ppgen.Trainer(*conditional_vae(3, condition=2), backend=backend)
     with pytest.raises(ppgen.errors.DataError, match="takes an argument 'c' that the batch does not have"):
-        trainer.init({"x": np.zeros((2, 3), np.float32)})
+        ppgen.Problem(*conditional_vae(3, condition=2), data={"x": np.zeros((2, 3), np.float32)}, backend=backend)
 
 
 @pytest.mark.parametrize(

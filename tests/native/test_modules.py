@@ -73,7 +73,7 @@ def test_networks_of_other_libraries_learn(kind, algorithm, pictures, tmp_path):
     model, guide, backend = programs(kind)
     data = {"x": pictures.reshape(-1, PIXELS)}
     fit = ppgen.fit(model, guide, data=data, algorithm=algorithm, backend=backend, steps=2)
-    start = fit.trainer.backend.export(fit.trainer.plan.parameters, fit.trainer.specs)
+    start = fit.problem.export(fit.problem.start)
     assert sorted(value.size for value in fit.params.values()) == sorted([60, 5, 10, 2, 10, 5, 60, 12])
     assert {name.split(".")[0] for name in fit.params} == {"encoder", "decoder"}
     assert [name for name, value in fit.params.items() if np.array_equal(value, start[name])] == []

@@ -153,21 +153,25 @@ PAIRS = [("stax", a) for a in ALGORITHMS] + [
 ]
 
 
-def started(model, guide, data, **options):
-    """A trainer, its joints at the initial parameters, and the batch."""
-    trainer = ppgen.Trainer(model, guide, **options)
-    state = trainer.init(data, seed=3)
-    joints = trainer.joints(state.parameters, trainer.backend.key(5))
-    return trainer, state, joints["model"], joints["guide"], ppgen.Batch(trainer.device(data))
+def started(model, guide, data):
+    """A problem, its joints at the initial parameters, and the batch."""
+    problem = ppgen.Problem(model, guide, data=data, seed=3)
+    joints = joints_of(problem)
+    return problem, joints["model"], joints["guide"], ppgen.Batch(problem.device(data))
 
 
-def native_parameters(trainer, state):
+def joints_of(problem):
+    """The joints that `started` gives: the same noise again."""
+    return problem.joints(key=problem.backend.key(5))
+
+
+def native_parameters(problem):
     """Constrained parameters as `numpyro.infer.SVI.get_params` has them."""
     return {
         name: value
-        if trainer.specs[name].constraint is None
-        else trainer.backend.constrain(trainer.specs[name].constraint, value)
-        for name, value in state.parameters.items()
+        if problem.specs[name].constraint is None
+        else problem.backend.constrain(problem.specs[name].constraint, value)
+        for name, value in problem.start.items()
     }
 
 
@@ -176,7 +180,7 @@ def test_every_network_learns(program, algorithm, pictures):
     model, guide = PROGRAMS[program]
     guide = guide if "guide" in algorithm.roles else None
     fit = ppgen.fit(model, guide, data={"batch": pictures}, algorithm=algorithm, steps=2, optimizer=ppgen.Adam(1e-2))
-    start = fit.trainer.backend.export(fit.trainer.plan.parameters, fit.trainer.specs)
+    start = fit.problem.export(fit.problem.start)
     assert {name.split("$")[0].split(".")[0] for name in fit.params} == {"decoder", "encoder" if guide else "critic"}
     assert all(np.isfinite(value).all() for value in fit.params.values())
     assert [name for name, value in fit.params.items() if np.array_equal(value, start[name])] == []
@@ -185,11 +189,11 @@ def test_every_network_learns(program, algorithm, pictures):
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_elbo_is_numpyros_own(program, pictures):
     model, guide = PROGRAMS[program]
-    trainer, state, p, q, batch = started(model, guide, {"batch": pictures})
+    problem, p, q, batch = started(model, guide, {"batch": pictures})
     with ppgen.using("numpyro"):
         loss = ppgen.ELBO().losses(p, q, batch)["model"]
-        z = trainer.joints(state.parameters, trainer.backend.key(5))["guide"].draw(batch)  # the same noise again
-    given = native_parameters(trainer, state) | {"z": z.values["z"][0]}
+        z = joints_of(problem)["guide"].draw(batch)
+    given = native_parameters(problem) | {"z": z.values["z"][0]}
     log_p, _ = log_density(model, (pictures,), {}, given)
     log_q, _ = log_density(guide, (pictures,), {}, given)
     np.testing.assert_allclose(loss, -(log_p - log_q) / len(pictures), rtol=1e-5)
@@ -198,13 +202,13 @@ def test_the_elbo_is_numpyros_own(program, pictures):
 
 def test_the_guide_explains_the_dream_and_not_the_data(pictures):
     model, guide = PROGRAMS["stax"]
-    trainer, state, p, q, batch = started(model, guide, {"batch": pictures}, algorithm=ppgen.WakeSleep())
+    problem, p, q, batch = started(model, guide, {"batch": pictures})
     with ppgen.using("numpyro"):
         loss = ppgen.WakeSleep().losses(p, q, batch)["guide"]
-        dream = trainer.joints(state.parameters, trainer.backend.key(5))["model"].dream(batch).values
+        dream = joints_of(problem)["model"].dream(batch).values
     assert dream["batch"].shape == (1, *pictures.shape)
     assert not np.array_equal(dream["batch"][0], pictures)
-    log_q, _ = log_density(guide, (dream["batch"][0],), {}, native_parameters(trainer, state) | {"z": dream["z"][0]})
+    log_q, _ = log_density(guide, (dream["batch"][0],), {}, native_parameters(problem) | {"z": dream["z"][0]})
     np.testing.assert_allclose(loss, -log_q / len(pictures), rtol=1e-5)
 
 
@@ -232,9 +236,8 @@ def test_what_a_fit_can_be_asked(pictures, tmp_path):
 
     found = fit.evaluate(data, particles=200)
     assert found.kind == "lower bound" and found.per_row.shape == (len(pictures),)
-    assert (
-        found.nats > -float(fit.trainer.losses(fit.state, data)["model"]) - 0.5
-    )  # the bound of one particle is looser
+    loss = ppgen.Trainer(fit.problem).losses(fit.state, data)["model"]
+    assert found.nats > -float(loss) - 0.5  # the bound of one particle is looser
 
     posterior = fit.posterior({"batch": pictures[:3]}, draws=4)
     assert posterior["posterior"]["z"].shape == (1, 4, 3, LATENTS)
@@ -255,9 +258,8 @@ def test_the_seed_decides_everything(pictures):
     model, guide = PROGRAMS["flax"]
     starts = []
     for seed in (0, 0, 1):
-        trainer = ppgen.Trainer(model, guide)
-        trainer.init({"batch": pictures}, seed=seed)
-        starts.append(trainer.plan.parameters["encoder$params"]["Dense_0"]["kernel"])
+        problem = ppgen.Problem(model, guide, data={"batch": pictures}, seed=seed)
+        starts.append(problem.start["encoder$params"]["Dense_0"]["kernel"])
     np.testing.assert_array_equal(starts[0], starts[1])
     assert not np.array_equal(starts[0], starts[2])
 
@@ -287,11 +289,11 @@ def test_a_guide_that_sees_no_data_explains_dreams_by_the_prior(autoguide, line)
 
 
 def test_the_elbo_of_a_regression_is_numpyros_own(autoguide, line):
-    trainer, state, p, q, batch = started(regression, autoguide, line)
+    problem, p, q, batch = started(regression, autoguide, line)
     with ppgen.using("numpyro"):
         loss = ppgen.ELBO().losses(p, q, batch)["model"]
-        z = trainer.joints(state.parameters, trainer.backend.key(5))["guide"].draw(batch)
-    given = native_parameters(trainer, state) | {name: z.values[name][0] for name in ("w", "spread")}
+        z = joints_of(problem)["guide"].draw(batch)
+    given = native_parameters(problem) | {name: z.values[name][0] for name in ("w", "spread")}
     log_p, _ = log_density(regression, (line["x"], line["y"]), {}, given)
     log_q, _ = log_density(autoguide, (line["x"], line["y"]), {}, given)
     np.testing.assert_allclose(loss, -(log_p - log_q) / len(line["y"]), rtol=1e-5)
@@ -303,7 +305,7 @@ def test_a_required_argument_that_a_site_observes_can_be_dreamt(line):
         with numpyro.plate("points", x.shape[0]):
             numpyro.sample("y", dist.Normal(x @ w, 0.1), obs=y)
 
-    _, _, p, _, batch = started(model, AutoNormal(model), line)
+    _, p, _, batch = started(model, AutoNormal(model), line)
     dream = p.dream(batch).values
     assert not np.allclose(dream["y"][0], line["y"])
     np.testing.assert_allclose(dream["y"][0], line["x"] @ dream["w"][0], atol=0.5)
@@ -346,10 +348,8 @@ def test_rows_settles_a_doubt_between_two_plates(pictures):
             numpyro.sample("obs", dist.Normal(loc, 1.0), obs=batch)
 
     data = {"batch": pictures.reshape(-1, PIXELS)}
-    trainer = ppgen.Trainer(model, algorithm=ppgen.MaximumLikelihood(), rows="batch")
-    state = trainer.init(data)
-    p = trainer.joints(state.parameters, trainer.backend.key(0))["model"]
-    per_row = p.log_prob(ppgen.Batch(trainer.device(data)))
+    problem = ppgen.Problem(model, data=data, rows="batch")
+    per_row = problem.joints()["model"].log_prob(ppgen.Batch(problem.device(data)))
     np.testing.assert_allclose(per_row[0], dist.Normal(0.0, 1.0).log_prob(data["batch"]).sum(-1), rtol=1e-5)
     with pytest.raises(ProgramError, match=r"rows='"):
         ppgen.fit(model, data=data, steps=1, algorithm=ppgen.MaximumLikelihood())

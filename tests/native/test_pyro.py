@@ -175,18 +175,17 @@ def made(kind):
     return VAES[kind]()
 
 
-def started(model, guide, data, **options):
-    """A trainer, its joints at the initial parameters, and the batch."""
-    trainer = ppgen.Trainer(model, guide, backend="pyro", **options)
-    state = trainer.init(data, seed=3)
-    joints = trainer.joints(state.parameters, 5)
-    return trainer, state, joints["model"], joints["guide"], ppgen.Batch(trainer.device(data))
+def started(model, guide, data):
+    """A problem, its joints at the initial parameters, and the batch."""
+    problem = ppgen.Problem(model, guide, data=data, backend="pyro", seed=3)
+    joints = problem.joints(key=5)
+    return problem, joints["model"], joints["guide"], ppgen.Batch(problem.device(data))
 
 
-def noise_of(trainer, role, draw=0):
+def noise_of(problem, role, draw=0):
     """The seed with which the joints of `started` draw."""
-    backend = trainer.backend
-    return backend.fold_in(backend.fold_in(5, list(trainer.plan.programs).index(role)), draw)
+    backend = problem.backend
+    return backend.fold_in(backend.fold_in(5, list(problem.programs).index(role)), draw)
 
 
 def log_joint(program, *args, **values):
@@ -203,7 +202,7 @@ def test_every_kind_of_vae_learns(kind, algorithm, pictures):
     fit = ppgen.fit(
         vae.model, guide, data={"x": pictures}, algorithm=algorithm, backend="pyro", steps=3, optimizer=ppgen.Adam(1e-2)
     )
-    start = fit.trainer.backend.export(fit.trainer.plan.parameters, fit.trainer.specs)
+    start = fit.problem.export(fit.problem.start)
     still = {name for name, value in fit.params.items() if np.array_equal(value, start[name])}
     if kind == "params" and not guide:
         still -= {"noise"}  # the mean of a dream has none
@@ -257,23 +256,17 @@ def test_a_refusal_leaves_modules_alone_too(pictures):
 @pytest.mark.parametrize("kind", ["modules", "whole", "annealed", "PyroModules"])
 def test_the_elbo_and_its_gradient_are_pyros_own(kind, pictures):
     vae, x = made(kind), torch.from_numpy(pictures)
-    trainer, state, _, _, batch = started(vae.model, vae.guide, {"x": pictures})
-    backend = trainer.backend
-
-    def losses(parameters):
-        joints = trainer.joints(parameters, 5)
-        with ppgen.using("pyro"):
-            return ppgen.ELBO().losses(joints["model"], joints["guide"], batch)
-
-    step = backend.compile(lambda: backend.gradients(losses, state.parameters, trainer.owned, trainer.owners))
+    problem, _, _, batch = started(vae.model, vae.guide, {"x": pictures})
+    trainer = ppgen.Trainer(problem)
+    step = problem.backend.compile(lambda: trainer._turn(problem.start, batch, ("model", "guide"), 5)[:2])
     found, grads = step()
 
     with pyro.get_param_store().scope():
-        torch.manual_seed(noise_of(trainer, "guide"))
+        torch.manual_seed(noise_of(problem, "guide"))
         loss = Trace_ELBO().differentiable_loss(vae.model, vae.guide, x)
         loss.backward()
     torch.testing.assert_close(found["model"], loss.detach() / len(x))
-    sources = {name: spec.source for name, spec in trainer.specs.items()}
+    sources = {name: spec.source for name, spec in problem.specs.items()}
     assert set(sources.values()) == {p for module in vae.modules() for p in module.parameters()}
     for name, source in sources.items():
         torch.testing.assert_close(grads[name], source.grad / len(x), msg=name)
@@ -284,8 +277,8 @@ def test_learned_numbers_mean_in_pyro_what_they_mean_here(kind, pictures):
     """With the learned numbers in its own modules and store, Pyro finds the same densities."""
     vae, x = made(kind), torch.from_numpy(pictures)
     fit = ppgen.fit(vae.model, vae.guide, data={"x": pictures}, backend="pyro", steps=5, optimizer=ppgen.Adam(0.05))
-    joints = fit.trainer.joints(fit.state.parameters, 5)
-    batch = ppgen.Batch(fit.trainer.device({"x": pictures}))
+    joints = fit.problem.joints(fit.state.parameters, 5)
+    batch = ppgen.Batch(fit.problem.device({"x": pictures}))
     with torch.no_grad(), ppgen.using("pyro"):
         z = joints["guide"].draw(batch)
         log_p = joints["model"].log_prob(batch | z.values)
@@ -310,17 +303,17 @@ def test_learned_numbers_mean_in_pyro_what_they_mean_here(kind, pictures):
 @pytest.mark.parametrize("kind", ["modules", "whole", "PyroModules"])
 def test_the_guide_explains_the_dream_and_not_the_data(kind, pictures):
     vae = made(kind)
-    trainer, state, p, q, batch = started(vae.model, vae.guide, {"x": pictures}, algorithm=ppgen.WakeSleep())
+    problem, p, q, batch = started(vae.model, vae.guide, {"x": pictures})
     with ppgen.using("pyro"), torch.no_grad():
         loss = ppgen.WakeSleep().losses(p, q, batch)["guide"]
-        dream = trainer.joints(state.parameters, 5)["model"].dream(batch).values
+        dream = problem.joints(key=5)["model"].dream(batch).values
     assert dream["x"].shape == (1, *pictures.shape)
     assert not torch.equal(dream["x"][0], batch["x"])
     torch.testing.assert_close(
         loss, -log_joint(vae.guide, dream["x"][0], latent=dream["latent"][0]).detach() / len(pictures)
     )
-    encoders = {name for name in trainer.specs if "encoder" in name}
-    assert set(trainer.owned["guide"]) == encoders and encoders.isdisjoint(trainer.owned["model"])
+    encoders = {name for name in problem.specs if "encoder" in name}
+    assert set(problem.owned["guide"]) == encoders and encoders.isdisjoint(problem.owned["model"])
 
 
 def test_what_a_fit_can_be_asked(pictures, tmp_path):
@@ -332,7 +325,7 @@ def test_what_a_fit_can_be_asked(pictures, tmp_path):
 
     found = fit.evaluate(data, particles=200)
     assert found.kind == "lower bound" and found.per_row.shape == (len(pictures),)
-    assert found.nats > -float(fit.trainer.losses(fit.state, data)["model"]) - 0.5
+    assert found.nats > -float(ppgen.Trainer(fit.problem).losses(fit.state, data)["model"]) - 0.5
 
     posterior = fit.posterior({"x": pictures[:3]}, draws=4)
     assert posterior["posterior"]["latent"].shape == (1, 4, 3, LATENTS)
@@ -413,11 +406,11 @@ def test_a_regression_with_an_autoguide_learns(kind, algorithm, line):
 def test_the_elbo_of_a_regression_is_pyros_own(kind, autoguide, line):
     model = REGRESSIONS[kind]()
     guide = autoguide(model)
-    trainer, _, p, q, batch = started(model, guide, line)
+    problem, p, q, batch = started(model, guide, line)
     with ppgen.using("pyro"), torch.no_grad():
         loss = ppgen.ELBO().losses(p, q, batch)["model"]
     with pyro.get_param_store().scope(), torch.no_grad():
-        torch.manual_seed(noise_of(trainer, "guide"))
+        torch.manual_seed(noise_of(problem, "guide"))
         native = Trace_ELBO().loss(model, guide, *map(torch.from_numpy, line.values()))
     np.testing.assert_allclose(loss, native / len(line["y"]), rtol=1e-5)
 
@@ -440,7 +433,7 @@ def test_a_required_argument_that_a_site_observes_can_be_dreamt(line):
         with pyro.plate("points", x.shape[0]):
             pyro.sample("y", dist.Normal(x @ w, 0.1), obs=y)
 
-    _, _, p, _, batch = started(model, AutoNormal(model), line)
+    _, p, _, batch = started(model, AutoNormal(model), line)
     dream = p.dream(batch).values
     assert not torch.allclose(dream["y"][0], batch["y"])
     torch.testing.assert_close(dream["y"][0], batch["x"] @ dream["w"][0], atol=0.6, rtol=0)
@@ -456,10 +449,8 @@ def test_rows_settles_a_doubt_between_two_plates(pictures):
             pyro.sample("obs", dist.Normal(loc, 1.0), obs=x)
 
     data = {"x": pictures.reshape(-1, PIXELS)}
-    trainer = ppgen.Trainer(model, algorithm=ppgen.MaximumLikelihood(), rows="batch", backend="pyro")
-    state = trainer.init(data)
-    p = trainer.joints(state.parameters, 0)["model"]
-    per_row = p.log_prob(ppgen.Batch(trainer.device(data)))[0]
+    problem = ppgen.Problem(model, data=data, rows="batch", backend="pyro")
+    per_row = problem.joints()["model"].log_prob(ppgen.Batch(problem.device(data)))[0]
     torch.testing.assert_close(
         per_row, dist.Normal(0.0, 1.0).log_prob(torch.from_numpy(data["x"])).sum(-1), check_stride=False
     )

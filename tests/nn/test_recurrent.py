@@ -8,7 +8,7 @@ import torch
 
 import ppgen
 from ppgen import nn, ops
-from ppgen.backends.program import Initialiser
+from ppgen.backends.sites import Initialiser
 
 RNG = np.random.default_rng(0)
 ARRAY = {"numpyro": jnp.asarray, "pyro": torch.as_tensor}

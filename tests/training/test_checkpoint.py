@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ppgen
-from ppgen.training.checkpoint import CheckpointError
+from ppgen.storage import CheckpointError
 
 OTHER = {"numpyro": "pyro", "pyro": "numpyro"}
 OPTIMIZERS = {
@@ -77,7 +77,7 @@ def test_a_failed_save_leaves_the_earlier_fit(quick, programs, tmp_path, monkeyp
     def broken(*args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr("ppgen.training.checkpoint._sync", broken)
+    monkeypatch.setattr("ppgen.storage.folder._sync", broken)
     with pytest.raises(OSError, match="disk full"):
         fit.save(tmp_path / "run")
     assert (tmp_path / "run" / "manifest.json").read_text() == before
@@ -98,7 +98,7 @@ def test_damage_and_strangers_are_refused(quick, programs, tmp_path):
     stranger = tmp_path / "thesis"
     stranger.mkdir()
     (stranger / "chapter1.tex").write_text("...")
-    with pytest.raises(CheckpointError, match="holds something else"):
+    with pytest.raises(CheckpointError, match="it holds chapter1.tex, which would be lost. Choose another"):
         quick().save(stranger)
     assert (stranger / "chapter1.tex").exists()
     path = quick().save(tmp_path / "run")
@@ -109,7 +109,7 @@ def test_damage_and_strangers_are_refused(quick, programs, tmp_path):
         ppgen.load(path, *programs)
     manifest = json.loads((path / "manifest.json").read_text())
     (path / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
-    with pytest.raises(CheckpointError, match="has format 99; expected 1"):
+    with pytest.raises(CheckpointError, match="has format 99; expected 2"):
         ppgen.load(path, *programs)
 
 

@@ -47,15 +47,15 @@ def test_the_loop_traces_its_step_once(bits):
             return super().losses(*args)
 
     model, guide, _ = counted()
-    trainer = ppgen.Trainer(model, guide, Counted(), size=len(bits))
-    trainer.run(trainer.init({"x": bits}), {"x": bits}, np.arange(16).reshape(4, 4))
+    trainer = ppgen.Trainer(ppgen.Problem(model, guide, data={"x": bits}), Counted())
+    trainer.run(trainer.init(), {"x": bits}, np.arange(16).reshape(4, 4))
     assert len(traced) == 1
 
 
 def test_a_shorter_run_does_not_trace_again(bits):
     model, guide, calls = counted()
-    trainer = ppgen.Trainer(model, guide, size=len(bits))
-    state = trainer.init({"x": bits})
+    trainer = ppgen.Trainer(ppgen.Problem(model, guide, data={"x": bits}))
+    state = trainer.init()
     data = trainer.device({"x": bits})
     index = np.arange(16).reshape(4, 4)
     state, _, _ = trainer.run(state, data, index)
@@ -81,8 +81,8 @@ def test_the_guide_runs_once_for_all_particles(bits):
     found = {}
     for particles in (1, 50):
         model, guide, calls = counted()
-        trainer = ppgen.Trainer(model, guide, ppgen.IWAE(particles), backend="pyro")
-        state = trainer.init({"x": bits})
+        trainer = ppgen.Trainer(ppgen.Problem(model, guide, data={"x": bits}, backend="pyro"), ppgen.IWAE(particles))
+        state = trainer.init()
         before = calls["guide"]
         trainer.step(state, {"x": bits})
         found[particles] = calls["guide"] - before

@@ -7,7 +7,7 @@ import torch
 
 import ppgen
 from ppgen import module, plate, sample
-from ppgen.backends.program import Initialiser
+from ppgen.backends.sites import Initialiser
 from ppgen.distributions import MADE, NADE, RealNVP, Recurrent
 from ppgen.models import vae
 
@@ -53,7 +53,7 @@ def test_everything_is_double(name, double):
 
 
 def test_it_starts_where_single_precision_does(double):
-    model, _, algorithm, x = PROGRAMS["made"]()
-    start = ppgen.Trainer(model, algorithm=algorithm, backend=double).init({"x": x}, seed=3).parameters["p.0.weight"]
+    model, _, _, x = PROGRAMS["made"]()
+    start = ppgen.Problem(model, data={"x": x}, backend=double, seed=3).start["p.0.weight"]
     single = MADE(4, hidden=(8,)).specs()["0.weight"].draw(Initialiser(3).generator("p.0.weight"))
     np.testing.assert_array_equal(ppgen.backends.get(double).numpy(start), single)

@@ -58,11 +58,11 @@ def test_every_row_comes_once_an_epoch():
 def test_the_last_batch_counts_by_its_rows(quick, bits):
     """An epoch's loss is the mean over rows, so the batch of 3 weighs 3/19."""
     fit = quick(epochs=1, optimizer=ppgen.SGD(1e-12))
-    trainer, state = fit.trainer, fit.state
+    trainer = ppgen.Trainer(fit.problem, fit.algorithm, ppgen.SGD(1e-12))
     from ppgen.training.batches import Epochs
 
     losses, rows = [], []
-    fresh = trainer.init({"x": bits[:7]}, seed=0, full_batch=False)
+    fresh = trainer.init()
     for part in Epochs(19, 8, 0).index(0):
         for index in part:
             fresh, metrics = trainer.step(fresh, {"x": bits[index]})
@@ -70,7 +70,7 @@ def test_the_last_batch_counts_by_its_rows(quick, bits):
             rows.append(len(index))
     assert fit.history["loss/model"][0] == pytest.approx(np.average(losses, weights=rows), abs=1e-4)
     assert np.average(losses) != pytest.approx(np.average(losses, weights=rows), abs=1e-3)  # the two can be told apart
-    assert int(state.step) == 3
+    assert int(fit.state.step) == 3
 
 
 def test_a_stream_is_the_same_as_its_batches(quick, bits):
