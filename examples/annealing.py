@@ -61,7 +61,7 @@ class Tempered:
     def log_prob(self, values):
         z = values["moved"]
         trace = self.p.trace(ppgen.Batch({"x": values["x"], "z": z}, drawn=["z"], particles=len(z)))
-        return trace.latent.log_prob + self.power * trace.given.log_prob
+        return trace.latent.log_prob + self.power * trace.observed.log_prob
 
 
 @dataclass(frozen=True)

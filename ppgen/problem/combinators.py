@@ -183,9 +183,10 @@ class block:
 def systematic(share: ops.Array, uniform: ops.Array) -> ops.Array:
     """Which particle each copy is of, integers [particles, rows], for normalised weights and a uniform number a row [rows]."""
     particles = share.shape[0]
-    places = (ops.as_type_of(ops.arange(particles, share), share)[:, None] + uniform) / particles
-    below = ops.cumsum(share, 0)[:, None] <= places[None]  # [particles, copies, rows]
-    return ops.clip(ops.sum(ops.as_integer(below), 0), 0, particles - 1)
+    counter = ops.as_type_of(ops.arange(particles, share), share)[:, None]
+    both = ops.concatenate([ops.cumsum(share, 0), (counter + uniform) / particles], 0)
+    ranks = ops.argsort(ops.argsort(both, 0), 0)[particles:]  # among the copies before it, and the particles below it
+    return ops.clip(ranks - ops.as_integer(counter), 0, particles - 1)
 
 
 def chosen(value: ops.Array, index: ops.Array) -> ops.Array:

@@ -136,9 +136,10 @@ class Problem:
         """
         create = Initialiser(self.seed)
         programs, start = {role: p for role, p in self.programs.items() if role in roles}, dict(self.start)
-        arrays = cast(self.example, self.model)
+        arrays = _placeholders(self.model) | cast(self.example, self.model)
         for role, fn in (brought or {}).items():
-            program, seen = inspect(self._program(fn, role), self._latent_values() | arrays, create)
+            program, seen = inspect(self._program(fn, role), arrays, create)
+            arrays = _placeholders(program) | arrays  # for those that look at what it draws
             if not program.sites:  # a critic or a baseline, and no kernel
                 plates.one_number_a_row(program, seen.returned, arrays)
             programs[role] = self._like_the_model(program)
@@ -254,17 +255,6 @@ class Problem:
 
     # ---------------------------------------------------------------------------------------------------------
 
-    def _latent_values(self) -> dict[str, np.ndarray]:
-        """Values of the latent sites, for a look at a critic: shapes and types count, numbers do not."""
-        return {
-            site.name: np.full(
-                (*site.batch_shape, *site.event_shape),
-                site.support.low or 0,
-                np.int32 if site.support.kind == "integer" and site.support.name == "IntegerInterval" else np.float32,
-            )
-            for site in self.model.latent(self.data)
-        }
-
     def _program(self, fn: Callable[..., Any], role: str) -> Program:
         return Program(fn, role, self.backend, self.rows)
 
@@ -294,6 +284,18 @@ def _shared_out(programs: Mapping[str, Program], backend: Backend) -> dict[str, 
             if program.native and backend.owns(specs[name].source):
                 owners[name] = specs[name].source
     return {"programs": programs, "owned": owned, "specs": specs, "owners": owners}
+
+
+def _placeholders(program: Program) -> dict[str, np.ndarray]:
+    """Values of a program's sites, for a look at what reads them: shapes and types count, numbers do not."""
+    return {
+        site.name: np.full(
+            (*site.batch_shape, *site.event_shape),
+            site.support.low or 0,
+            np.int32 if site.support.name == "IntegerInterval" else np.float32,
+        )
+        for site in program.latent()
+    }
 
 
 def _nothing() -> None:

@@ -17,7 +17,7 @@ class Trace(Mapping[str, Term]):
     """The sites of one run: name to (value, log_prob, distribution, how), in program order.
 
     `trace["z"].log_prob` is [particles, rows] in the plate of rows and [particles] outside it. Filters give traces of fewer
-    sites: `trace.drawn`, `trace.given`, `trace.latent`, `trace.held`, `trace.local`, `trace.shared`, `trace.only("z")`.
+    sites: `trace.drawn`, `trace.latent`, `trace.observed`, `trace.held`, `trace.local`, `trace.shared`, `trace.only("z")`.
     Terms of global sites are shared by the N rows of the data: in `log_prob` each row carries 1/N of them, so that the sum
     over all rows is the joint log density and the mean over a minibatch estimates 1/N of it.
 
@@ -121,10 +121,13 @@ class Trace(Mapping[str, Term]):
         return self._in_rows(self.where(lambda _, term: term.how != "given"), seen=False)
 
     @property
-    def given(self) -> "Trace":
-        """Sites that had their value."""
-        partly = self.where(lambda name, term: term.how == "given" or self.batch.seen(name) is not None)
-        return self._in_rows(partly, seen=True)
+    def observed(self) -> "Trace":
+        """Sites that the data give; the others are `latent`."""
+
+        def from_data(name: str, term: Term) -> bool:
+            return self.batch.seen(name) is not None or (term.how == "given" and name not in self.batch.drawn)
+
+        return self._in_rows(self.where(from_data), seen=True)
 
     @property
     def latent(self) -> "Trace":
