@@ -1,5 +1,7 @@
 """The language of programs: each word means the same on both backends."""
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -112,6 +114,13 @@ def mixture():
     )
 
 
+def exponential_of(base):
+    """The backend's own map, as a distribution through it."""
+    library = dist.Normal(0.0, 1.0).__module__.split(".")[0]
+    module = {"numpyro": "numpyro.distributions.transforms"}.get(library, "torch.distributions.transforms")
+    return dist.TransformedDistribution(base, [importlib.import_module(module).ExpTransform()])
+
+
 # name: [(how to make it, values)]; Python numbers stand wherever a distribution takes single numbers
 DISTRIBUTIONS = {
     "Bernoulli": [
@@ -176,6 +185,7 @@ DISTRIBUTIONS = {
         (lambda: dist.RelaxedBernoulli(0.5, logits=0.3), [0.2, 0.9]),
     ],
     "StudentT": [(lambda: dist.StudentT(3.0), [-1.0, 3.0]), (lambda: dist.StudentT(3.0, 0.5, 2.0), [-1.0, 3.0])],
+    "TransformedDistribution": [(lambda: exponential_of(dist.Normal(0.5, 2.0)), [0.2, 3.0])],
     "Uniform": [(lambda: dist.Uniform(-1.0, 2.0), [0.0, 1.0])],
     "VonMises": [(lambda: dist.VonMises(0.5, 2.0), [-1.0, 3.0])],
     "Weibull": [(lambda: dist.Weibull(1.5, 2.0), [0.2, 3.0])],

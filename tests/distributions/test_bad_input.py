@@ -41,8 +41,8 @@ def observing(entry, call):
 
 def look(entry, x, backend, call=lambda learned, c: learned(), **more):
     """What `ppgen.fit` does before the first step, and the trainer."""
-    trainer = ppgen.Trainer(observing(entry, call), algorithm=ppgen.MaximumLikelihood(), backend=backend)
-    return trainer, trainer.init({"x": x, **more})
+    problem = ppgen.Problem(observing(entry, call), data={"x": x, **more}, backend=backend)
+    return ppgen.Trainer(problem, ppgen.MaximumLikelihood())
 
 
 def on(backend, entry, context=None):
@@ -89,7 +89,7 @@ def test_a_guide_whose_context_does_not_fit(backend):
     with pytest.raises(
         ProgramError, match=r"(?s)the guide does not run.*of size 3.*shape \(4, 1\) \(at module 'posterior'\)"
     ):
-        ppgen.Trainer(model, guide, backend=backend).init({"x": NUMBERS[:, 0]})
+        ppgen.Problem(model, guide, data={"x": NUMBERS[:, 0]}, backend=backend)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,8 @@ WHOLE = {
 @pytest.mark.parametrize(("entry", "x"), WHOLE.values(), ids=WHOLE)
 def test_whole_numbers_of_any_type(entry, x, backend):
     """They are taken for what the site needs: the density is that of the same numbers in float32."""
-    trainer, state = look(entry, x, backend)
+    trainer = look(entry, x, backend)
+    state = trainer.init()
     params = {path: trainer.backend.numpy(state.parameters[f"density.{path}"]) for path in entry.specs()}
     expected = -np.asarray(entry.apply(params).log_prob(x.astype(np.float32))).mean()
     assert float(trainer.losses(state, {"x": x})["model"]) == pytest.approx(float(expected), rel=1e-5)

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import ppgen
-from ppgen import GAN, dist, module, nn, ops, param, plate, sample
+from ppgen import ALI, GAN, dist, module, nn, ops, param, plate, sample
 from ppgen.distributions import MADE, Implicit, InfiniteMixture, StandardNormal
 from ppgen.distributions.registry import DISTRIBUTIONS, IMPLICIT
 from ppgen.errors import IllegalPairing, NoLikelihoodError
-from ppgen.inference import ALGORITHMS
+from ppgen.inference import EVERYTHING
 
 ALL = list(IMPLICIT)
 PATHWISE = [name for name in ALL if IMPLICIT[name]().reparameterised]
@@ -225,29 +225,29 @@ PROGRAMS = {
     "prior": (as_prior, guide, "site 'z' of the model"),
     "guide": (gaussian, implicit_guide, "site 'z' of the guide"),
 }
-DENSITIES = [algorithm for algorithm in ALGORITHMS if not isinstance(algorithm, GAN)]
+DENSITIES = [algorithm for algorithm in EVERYTHING if not isinstance(algorithm, GAN | ALI)]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_what_needs_densities_refuses_it(program, backend):
-    """Every algorithm but GAN, before the first step, naming the site and what is legal."""
+    """Every algorithm without a critic, before the first step, naming the site and what is legal."""
     model, guide, site = PROGRAMS[program]
+    problem = ppgen.Problem(model, guide, data={"x": X[:4]}, backend=backend)
     for algorithm in DENSITIES:
         with pytest.raises(IllegalPairing, match=rf"{site} is implicit.*Legal here: GAN\(") as caught:
-            ppgen.Trainer(model, guide, algorithm, backend=backend).init({"x": X[:4]})
-        assert str(caught.value).endswith(f"Legal here: {GAN()!r}.")
+            algorithm.check(problem, EVERYTHING)
+        assert str(caught.value).endswith(f"Legal here: {GAN()!r}{f', {ALI()!r}' if guide else ''}.")
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_evaluation_says_that_there_is_no_likelihood(program, backend):
     model, guide, site = PROGRAMS[program]
-    trainer = ppgen.Trainer(model, guide, GAN(), backend=backend)
-    parameters = trainer.init({"x": X[:4]}).parameters
+    problem = ppgen.Problem(model, guide, data={"x": X[:4]}, backend=backend)
     evaluation = ppgen.evaluation
-    latent = trainer.problem.model.latent({"x"})
-    for ask in (evaluation.evaluate, evaluation.evidence, *([evaluation.posterior] if latent else [])):
+    latent = problem.model.latent({"x"})
+    for ask in (evaluation.likelihood, evaluation.evidence, *([evaluation.posterior] if latent else [])):
         with pytest.raises(NoLikelihoodError, match=rf"cannot be computed: {site} is implicit.*fit\.sample"):
-            ask(trainer, parameters, {"x": X[:4]})
+            ask(problem, problem.start, {"x": X[:4]})
 
 
 class Careless(ppgen.Algorithm):
@@ -255,7 +255,7 @@ class Careless(ppgen.Algorithm):
 
     roles = ("model",)
 
-    def losses(self, p, batch):
+    def losses(self, p, q, batch):
         return {"model": -ops.sum(p.log_prob(batch))}
 
 
@@ -275,7 +275,7 @@ def test_draws_that_carry_no_gradient_cannot_play(backend):
         with pytest.raises(
             IllegalPairing, match=r"site 'x' \(discrete.*no reparameterised draw\. No algorithm"
         ) as caught:
-            ppgen.Trainer(model, algorithm=GAN(emit=emit), backend=backend).init({"x": np.eye(2, dtype="float32")})
+            ppgen.Trainer(ppgen.Problem(model, data={"x": np.eye(2)}, backend=backend), GAN(emit=emit))
         assert "emit=" not in str(caught.value).split(":", 1)[1]  # neither would help
 
 

@@ -21,7 +21,6 @@ from ppgen.distributions import MADE, Flow, GaussianMixture, MarkovChain, RealNV
 from ppgen.distributions.flows import LU
 from ppgen.distributions.registry import DISTRIBUTIONS
 from ppgen.errors import IllegalPairing
-from ppgen.problem.joint import Batch
 
 ENTRIES = {name: entry for name, build in DISTRIBUTIONS.items() if (entry := build()).has_density}
 LEARNING = [name for name, entry in ENTRIES.items() if entry.specs()]
@@ -100,8 +99,8 @@ OBSERVED = {
 
 def started(model, guide, algorithm, arrays, backend):
     """A trainer, and a state whose parameters are away from their start, where flows and tables are all alike."""
-    trainer = ppgen.Trainer(model, guide, algorithm, backend=backend)
-    state = trainer.init(arrays)
+    trainer = ppgen.Trainer(ppgen.Problem(model, guide, data=arrays, backend=backend), algorithm)
+    state = trainer.init()
 
     def moved(name, value):
         noise = np.random.default_rng(zlib.crc32(name.encode())).normal(size=value.shape)
@@ -177,15 +176,12 @@ def noise(monkeypatch):
 
 def losses_and_gradients(trainer, noise=None):
     """Compiled: from parameters and a batch to every loss, and the gradients of each role's own parameters."""
-    owned = {role: trainer.problem.owned[role] for role in trainer.algorithm.roles}
     key = trainer.backend.key(0)
 
     def play(parameters, batch, *given):
         if noise is not None:
             noise.calls, noise.given = 0, next(iter(given), None)
-        return trainer.backend.gradients(
-            lambda values: trainer._raw_losses(values, batch, key), parameters, owned, trainer.problem.owners
-        )
+        return trainer._turn(parameters, batch, trainer.algorithm.roles, key)[:2]
 
     play = trainer.backend.compile(play)
 
@@ -227,7 +223,7 @@ def check_fit(fit, *names):
     loss, arrays = fit.history["loss/model"], data(names, 10)
     assert np.isfinite(loss).all()
     assert loss[-1] < loss[0]
-    check_sites(fit.trainer, names)
+    check_sites(fit.problem, names)
     for path, value in fit.problem.export(fit.problem.start).items():
         assert np.isfinite(fit.params[path]).all()
         moved = np.any(fit.params[path] != value)
@@ -270,9 +266,9 @@ def test_a_fit_moves_to_the_other_backend(one, other, tmp_path):
     np.testing.assert_allclose(found.per_row, expected.per_row, rtol=1e-4)
 
 
-def check_sites(trainer, names):
+def check_sites(problem, names):
     """Sites and parameters are those of the entries."""
-    sites = trainer.problem.model.sites
+    sites = problem.model.sites
     for name in names:
         entry, site = ENTRIES[name], sites[name]
         (rows,) = site.batch_shape
@@ -280,14 +276,12 @@ def check_sites(trainer, names):
         assert site.reparameterised == entry.reparameterised
         assert site.support.discrete == (entry.support == "boolean" or isinstance(entry.support, int))
         for path, spec in entry.specs().items():
-            assert trainer.problem.model.parameters[f"p_{name}.{path}"].shape == spec.shape
+            assert problem.model.parameters[f"p_{name}.{path}"].shape == spec.shape
 
 
 def test_all_in_one_program():
     """NumPyro takes every entry as an observed site, with the parameters that it has on Pyro."""
-    trainer = ppgen.Trainer(observing(LEARNING), None, ppgen.MaximumLikelihood())
-    trainer.init(data(LEARNING, 2), full_batch=True)
-    check_sites(trainer, LEARNING)
+    check_sites(ppgen.Problem(observing(LEARNING), data=data(LEARNING, 2)), LEARNING)
 
 
 @pytest.mark.parametrize("name", ["empirical", "standard_normal"])
@@ -325,7 +319,7 @@ def test_draws_without_a_gradient_are_refused_where_one_is_needed(backend):
     with pytest.raises(
         IllegalPairing, match=r"site 'z' of the guide \(continuous, the reals\) has no reparameterised draw"
     ):
-        ppgen.Trainer(model, guide, ppgen.ELBO(), backend=backend).init(OBSERVED)
+        ppgen.Trainer(ppgen.Problem(model, guide, data=OBSERVED, backend=backend), ppgen.ELBO())
 
 
 LATENT = [
@@ -370,10 +364,10 @@ def test_a_flow_over_global_weights(backend):
 
     arrays = data((), 6)
     arrays["y"] = arrays["covariates"] @ np.array([1.0, -1.0], np.float32)
-    trainer = ppgen.Trainer(model, guide, ppgen.ELBO(particles=2), backend=backend)
-    _, first = trainer.step(trainer.init(arrays), arrays)
+    trainer = ppgen.Trainer(ppgen.Problem(model, guide, data=arrays, backend=backend), ppgen.ELBO(particles=2))
+    _, first = trainer.step(trainer.init(), arrays)
     assert np.isfinite(float(first["loss/guide"]))
-    assert not trainer.problem.programs["guide"].sites["w"].plates
+    assert not trainer.problem.guide.sites["w"].plates
 
 
 # the score function ------------------------------------------------------------------------------------------------
@@ -472,7 +466,7 @@ def scoring(backend):
 def score_differences(backend):
     """The gradient of the estimator by differences of its surrogate, with the draws held as numbers."""
     trainer, state = scoring(backend)
-    on, batch = trainer.backend, Batch(trainer.device({"x": OBSERVED["x"]}))
+    on, batch = trainer.backend, ppgen.Batch(trainer.device({"x": OBSERVED["x"]}))
 
     def draw(parameters, key):
         z = trainer.joints(parameters, key)["guide"].draw(batch, 3, pathwise=False)
@@ -480,7 +474,7 @@ def score_differences(backend):
         return dict(z.values), log_p, z.log_prob
 
     def log_q(parameters, values, key):
-        given = Batch(values, rows=3, drawn=values, particles=3)
+        given = ppgen.Batch(values, rows=3, drawn=values, particles=3)
         return trainer.joints(parameters, key)["guide"].log_prob(batch | given)
 
     values, log_p, drawn = on.without_gradients(draw)(state.parameters, on.key(0))
@@ -563,14 +557,14 @@ def test_events_plates_and_mixtures(backend):
     on = trainer.backend
 
     def log_prob(parameters, batch, inner):
-        given = Batch({"inner": inner}, rows=n, drawn=["inner"], particles=2)
-        return trainer.joints(parameters, on.key(0))["model"].log_prob(Batch(batch) | given)
+        given = ppgen.Batch({"inner": inner}, rows=n, drawn=["inner"], particles=2)
+        return trainer.joints(parameters, on.key(0))["model"].log_prob(ppgen.Batch(batch) | given)
 
     found = on.numpy(
         on.without_gradients(log_prob)(state.parameters, trainer.device(arrays), on.array(np.stack([inner, 1 - inner])))
     )
     assert found.shape == (2, n)
-    torch_of = {name: torch.tensor(value) for name, value in on.export(state.parameters, trainer.problem.specs).items()}
+    torch_of = {name: torch.tensor(value) for name, value in trainer.problem.export(state.parameters).items()}
     bits, points = (
         {path.removeprefix(who): v for path, v in torch_of.items() if path.startswith(who)}
         for who in ("bits.", "points.")

@@ -158,9 +158,8 @@ def test_both_backends_start_from_the_same_numbers():
 
     starts = []
     for backend in ("numpyro", "pyro"):
-        trainer = ppgen.Trainer(model, guide, backend=backend)
-        state = trainer.init({"x": np.ones((4, 3), np.float32)}, seed=3)
-        starts.append({name: trainer.backend.numpy(value) for name, value in state.parameters.items()})
+        problem = ppgen.Problem(model, guide, data={"x": np.ones((4, 3), np.float32)}, backend=backend, seed=3)
+        starts.append({name: problem.backend.numpy(value) for name, value in problem.start.items()})
     assert set(starts[0]) == {f"decoder.{p}" for p in nn.MLP(2, 5, 3).specs()} | {"encoder.0.weight", "encoder.0.bias"}
     for name, value in starts[0].items():
         np.testing.assert_array_equal(value, starts[1][name])

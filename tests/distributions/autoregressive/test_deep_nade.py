@@ -182,9 +182,9 @@ def test_the_elbo_trains_all_orders(backend):
 )
 def test_weights_of_an_estimate_are_refused(algorithm, backend):
     """The exponential of an unbiased estimate is no density."""
-    trainer = ppgen.Trainer(*programs(NETS["bits"]), algorithm, backend=backend)
+    problem = ppgen.Problem(*programs(NETS["bits"]), data={"x": X}, backend=backend)
     with pytest.raises(IllegalPairing, match=r"site 'x' of the model has an unbiased estimate.*Legal here: ELBO\("):
-        trainer.init({"x": X})
+        ppgen.Trainer(problem, algorithm)
 
 
 def test_a_bound_that_subtracts_an_estimate_is_refused(backend):
@@ -207,7 +207,7 @@ def test_a_bound_that_subtracts_an_estimate_is_refused(backend):
     data = {"x": np.zeros((4, 2), np.float32)}
     for algorithm in (ppgen.ELBO(), ppgen.IWAE(2), ppgen.ReweightedWakeSleep(2)):
         with pytest.raises(IllegalPairing, match=r"site 'z' of the guide has an estimate.*Legal here: WakeSleep\("):
-            ppgen.Trainer(model, guide, algorithm, backend=backend).init(data)
+            ppgen.Trainer(ppgen.Problem(model, guide, data=data, backend=backend), algorithm)
     fit = ppgen.fit(model, guide, data=data, algorithm=ppgen.WakeSleep(), backend=backend, steps=1, progress=False)
     for judge in (fit.evaluate, fit.posterior):
         with pytest.raises(NoLikelihoodError, match="site 'z' of the guide has an estimate"):
@@ -226,7 +226,7 @@ def test_a_native_mixture_of_estimates_is_one():
 
     _, guide = programs(NETS["bits"])
     with pytest.raises(IllegalPairing, match="site 'x' of the model has an unbiased estimate"):
-        ppgen.Trainer(model, guide, ppgen.IWAE(2), backend="numpyro").init({"x": X})
+        ppgen.Trainer(ppgen.Problem(model, guide, data={"x": X}), ppgen.IWAE(2))
 
 
 def test_no_likelihood_of_an_estimate(backend):

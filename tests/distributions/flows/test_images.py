@@ -263,8 +263,7 @@ def evaluated(flow, x, backend, **options):
         with plate("data", rows):
             sample("x", module("p", flow)())
 
-    trainer = ppgen.Trainer(model, algorithm=ppgen.MaximumLikelihood(), backend=backend)
-    return ppgen.evaluation.evaluate(trainer, trainer.init({"x": x}).parameters, {"x": x}, **options)
+    return ppgen.evaluate(model, data={"x": x}, backend=backend, **options)
 
 
 def test_uniform_bytes_have_eight_bits(backend):
