@@ -33,10 +33,10 @@ def conjugate(rows):
         sample("y", dist.Normal(a + b, 1.0))
 
 
-@pytest.mark.parametrize("batch_size", [None, 4])
 @pytest.mark.parametrize("guide", ALL, ids=lambda guide: type(guide).__name__)
-def test_a_guide_has_the_model_s_sites(backend, guide, batch_size):
+def test_a_guide_has_the_model_s_sites(backend, guide):
     """Sites of every support, local and global, are drawn within it; parts of the data need an encoder."""
+    batch_size = None if isinstance(guide, guides.FullRank | guides.MAP) else 4
     rows = slice(0, batch_size)
     problem = ppgen.Problem(regression, guide, data={"x": X[rows], "y": Y[rows]}, size=len(Y), backend=backend)
     q = problem.joints()["guide"]
@@ -52,9 +52,9 @@ def test_a_guide_has_the_model_s_sites(backend, guide, batch_size):
     assert bool(networks) == (batch_size is not None)
 
 
-@pytest.mark.parametrize("guide", ALL[:-1], ids=lambda guide: type(guide).__name__)
+@pytest.mark.parametrize("guide", [ALL[0], ALL[3]], ids=lambda guide: type(guide).__name__)
 def test_a_guide_has_a_density(backend, guide):
-    """The weights p / q of its draws have the evidence as their mean: the log-determinants of the bijections are there."""
+    """The weights p / q of its draws have the evidence as their mean: log-determinants are there, of sites and of joint draws."""
 
     def model(rows):
         rate = sample("rate", dist.Gamma(3.0, 2.0))
