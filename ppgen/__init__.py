@@ -5,7 +5,9 @@ from ppgen.evaluation import Evaluation, evaluate
 from ppgen.inference import (
     ELBO,
     GAN,
+    HMC,
     IWAE,
+    NUTS,
     Algorithm,
     Critic,
     MaximumLikelihood,
@@ -27,7 +29,9 @@ from ppgen.training.trainer import State, Trainer
 __all__ = [
     "ELBO",
     "GAN",
+    "HMC",
     "IWAE",
+    "NUTS",
     "SGD",
     "Adam",
     "Algorithm",

@@ -4,7 +4,9 @@ from ppgen.inference.adversarial.gan import GAN
 from ppgen.inference.algorithm import Algorithm
 from ppgen.inference.critic import Critic
 from ppgen.inference.exact.maximum_likelihood import MaximumLikelihood
-from ppgen.inference.procedure import Procedure
+from ppgen.inference.mcmc.hmc import HMC
+from ppgen.inference.mcmc.nuts import NUTS
+from ppgen.inference.procedure import Procedure, SamplingWarning
 from ppgen.inference.sleep.reweighted_wake_sleep import ReweightedWakeSleep
 from ppgen.inference.sleep.wake_sleep import WakeSleep
 from ppgen.inference.variational.elbo import ELBO
@@ -30,7 +32,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
 )
 """Games of losses, one of each. Contract tests run each on every model and both backends: a new game is added here."""
 
-PROCEDURES: tuple[Procedure, ...] = ()
+PROCEDURES: tuple[Procedure, ...] = (NUTS(), HMC())
 """Algorithms that make their own steps, one of each: a new one is added here, for the tests of procedures."""
 
 EVERYTHING: tuple[Algorithm, ...] = (*ALGORITHMS, *PROCEDURES)
@@ -41,7 +43,9 @@ __all__ = [
     "ELBO",
     "EVERYTHING",
     "GAN",
+    "HMC",
     "IWAE",
+    "NUTS",
     "PROCEDURES",
     "Algorithm",
     "Critic",
@@ -49,5 +53,6 @@ __all__ = [
     "Procedure",
     "Renyi",
     "ReweightedWakeSleep",
+    "SamplingWarning",
     "WakeSleep",
 ]

@@ -71,6 +71,7 @@ from ppgen.ops.dispatch import (
     activate,
     active,
 )
+from ppgen.ops.gradients import grad
 from ppgen.ops.implicit import (
     settle,
     triangular_solution,
@@ -117,6 +118,7 @@ __all__ = [
     "finite",
     "floor",
     "gelu",
+    "grad",
     "inverse",
     "known_equal",
     "leaky_relu",
