@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as nd
+from numpyro.distributions.transforms import biject_to
 from numpyro.primitives import Messenger
 
 from ppgen.backends.protocol import Run, Term
@@ -89,6 +90,9 @@ class _Recorder(Recorder):
     def shape(self, raw: Any) -> Any:
         return jax.tree.map(jnp.shape, raw)
 
+    def bijection(self, fn: Any) -> Any:
+        return biject_to(fn.support)
+
     def reparameterised(self, fn: Any) -> bool:
         return bool(fn.has_rsample)
 
@@ -119,5 +123,5 @@ def per_row(log_density: Any, row_dim: int) -> Any:
     return jnp.sum(log_density, axis=[a for a in range(jnp.ndim(log_density)) if a != axis])
 
 
-jax.tree_util.register_dataclass(Term, ["value", "log_prob", "distribution"], ["how"])
+jax.tree_util.register_dataclass(Term, ["value", "log_prob", "distribution", "real"], ["how"])
 jax.tree_util.register_dataclass(Run, ["terms", "returned"], [])

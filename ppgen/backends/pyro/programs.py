@@ -233,5 +233,6 @@ def _stack(runs: list[Run]) -> Run:
             joined([term.log_prob for term in mine]),
             [q for term in mine for q in term.distribution],
             first.how,
+            joined([term.real for term in mine]),
         )
     return Run(terms, joined([run.returned for run in runs]))
