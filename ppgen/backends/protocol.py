@@ -260,7 +260,7 @@ class Programs(Protocol):
         ...
 
     def bijection(self, distribution: Distribution) -> Any:
-        """The framework's map from the reals onto the support of a term's distribution (for the first particle).
+        """The framework's map from the reals onto a distribution's support; NotImplementedError where it has none.
 
         It is called on unconstrained values, and has `inv`, `log_abs_det_jacobian(u, value)`, `inverse_shape(shape)`,
         `domain.event_dim` and `codomain.event_dim`.

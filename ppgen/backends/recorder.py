@@ -154,7 +154,7 @@ class Recorder(ABC):
             if self.create is not None:
                 self.observations[name] = msg["value"]
         elif REAL + name in self.given:
-            onto = Onto(self.bijection(msg["fn"]), msg["fn"])
+            onto = Onto(self.backend.bijection(msg["fn"]), msg["fn"])
             real = self.place(REAL + name, onto.event_dim)
             msg["value"], msg["is_observed"] = onto(real), True
             self.slopes[name] = onto.log_slope(real, msg["value"])
@@ -192,7 +192,7 @@ class Recorder(ABC):
             msg["intermediates"] = None  # what the draw knows of its density still carries the draw's gradient
         real = None
         if self.request.reals and how in ("pathwise", "held") and not support_of(fn).discrete:
-            real = self.extract(msg, self.bijection(fn).inv(msg["value"]))
+            real = self.extract(msg, self.backend.bijection(fn).inv(msg["value"]))
         if how != "given" and SEEN + name in self.given and self.create is None:
             msg["value"], msg["intermediates"] = self.merge(msg), None
         value = None if how == "given" else self.extract(msg, msg["value"])  # whoever gave it has it
@@ -284,7 +284,7 @@ class Recorder(ABC):
     def real_shape(self, fn: Any) -> tuple[int, ...] | None:
         """Shape of a site's unconstrained value."""
         try:
-            return tuple(self.bijection(fn).inverse_shape((*fn.batch_shape, *fn.event_shape)))
+            return tuple(self.backend.bijection(fn).inverse_shape((*fn.batch_shape, *fn.event_shape)))
         except NotImplementedError:
             return None
 
@@ -341,10 +341,6 @@ class Recorder(ABC):
     def shape(self, raw: Any) -> Any:
         """Shape of a parameter's array."""
         return tuple(raw.shape)
-
-    @abstractmethod
-    def bijection(self, fn: Any) -> Any:
-        """The framework's map from the reals onto a distribution's support; NotImplementedError where it has none."""
 
     def place(self, entry: str, event_dim: int) -> Any:
         """A given entry as it lies inside the program (particle axis included); its last axes are those of an event."""

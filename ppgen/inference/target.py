@@ -45,7 +45,7 @@ class Target:
         """The two parts of `log_density`, [n] each: log p(z) + log |dz / du|, and log p(x | z)."""
         trace = self._trace(u)
         prior = self._total(trace.latent)
-        likelihood = self._total(trace) - prior if self.discrete else self._total(trace.given)
+        likelihood = self._total(trace) - prior if self.discrete else self._total(trace.observed)
         return self._log_prior_of_the_idle(u) + prior, likelihood
 
     def draw(self, n: int) -> ops.Array:

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as nd
-from numpyro.distributions.transforms import biject_to
 from numpyro.primitives import Messenger
 
 from ppgen.backends.protocol import Run, Term
@@ -89,9 +88,6 @@ class _Recorder(Recorder):
 
     def shape(self, raw: Any) -> Any:
         return jax.tree.map(jnp.shape, raw)
-
-    def bijection(self, fn: Any) -> Any:
-        return biject_to(fn.support)
 
     def reparameterised(self, fn: Any) -> bool:
         return bool(fn.has_rsample)

@@ -8,7 +8,7 @@ import pyro
 import torch
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.subsample_messenger import _Subsample
-from torch.distributions import biject_to, constraints
+from torch.distributions import constraints
 
 from ppgen.backends.protocol import Run, Term
 from ppgen.backends.recorder import Recorder
@@ -91,9 +91,6 @@ class _Recorder(Recorder):
         if k is not None and len(fn.batch_shape) <= self.nesting:
             missing = self.nesting - len(fn.batch_shape)
             msg["fn"] = fn.expand(torch.Size((k, *(1,) * missing, *fn.batch_shape)))
-
-    def bijection(self, fn: Any) -> Any:
-        return biject_to(fn.support)
 
     def place(self, entry: str, event_dim: int) -> torch.Tensor:
         value = self.given[entry]

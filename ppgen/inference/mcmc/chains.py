@@ -133,7 +133,7 @@ def starts(target: Target, backend: Any, chains: int, key: Any) -> tuple[ops.Arr
 
     def unfinished(carry: Any) -> Any:
         turn, _, fine = carry
-        return (turn < TRIES) & ~ops.every(fine)
+        return (turn < TRIES) & ~ops.all(fine)
 
     _, u, fine = ops.while_loop(unfinished, again, (1, *look(0)))
     return u, fine
