@@ -119,7 +119,7 @@ def _compiled(problem: Problem, draws: int) -> Any:
             p, batch = problem.joints(parameters, key)["model"], Batch(batch)
             w = Batch(shared, rows=batch.rows, drawn=shared, particles=draws)
             if not exact:
-                return p.draw(batch | w, draws, pathwise=False, density=False).given.local.parts[0]
+                return p.draw(batch | w, draws, pathwise=False, density=False).observed.local.parts[0]
             table = configurations(p, batch, filter(p.program.is_local, p.program.latent(batch.observed)))
             both = crossed(w, table) if table else w
             local = possible(p.trace(batch | both).parts[0], batch, both)

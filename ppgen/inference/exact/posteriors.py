@@ -46,7 +46,7 @@ def posterior(p: Joint, batch: Batch) -> Posterior:
 
 def enumerated(p: Joint, batch: Batch) -> Posterior:
     """That of discrete sites: all their values, and their probabilities; of none, one point."""
-    z = configurations(p, batch)
+    z = configurations(p, batch, p.program.latent(batch.observed))
     trace = p.trace(batch | z)
     log_p = possible(trace.log_prob, batch, z)
     return Posterior(z, ops.stop_gradient(ops.softmax(log_p, 0)), ops.logsumexp(log_p, 0), trace)
