@@ -7,7 +7,7 @@ BACKEND ?= numpyro
 EXTRAS_core =
 EXTRAS_pyro = [pyro]
 EXTRAS_test = [pyro,test]
-EXTRAS_dev = [dev]
+EXTRAS_lint = [pyro,test,dev]
 
 .PHONY: demo test lint clean
 
@@ -17,9 +17,10 @@ demo: .venv/installed-$(if $(filter pyro,$(BACKEND)),pyro,core)
 test: .venv/installed-test
 	.venv/bin/pytest -n 2
 
-lint: .venv/installed-dev
+lint: .venv/installed-lint
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/pyright
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache

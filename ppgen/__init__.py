@@ -26,6 +26,8 @@ from ppgen.training.optimizers import SGD, Adam
 from ppgen.training.result import Fit
 from ppgen.training.trainer import State, Trainer
 
+__version__ = "0.1.0"
+
 __all__ = [
     "ALI",
     "ELBO",

@@ -184,7 +184,7 @@ class Recorder(ABC):
         if how == "held":
             msg["value"] = self.backend.stop_gradient(msg["value"])
             msg["intermediates"] = None  # what the draw knows of its density still carries the draw's gradient
-        if how != "given" and SEEN + name in self.given:
+        if how != "given" and SEEN + name in self.given and self.create is None:
             msg["value"], msg["intermediates"] = self.merge(msg), None
         value = None if how == "given" else self.extract(msg)  # whoever gave it has it
         self.terms[name] = Term(value, self.log_density(msg, how), fn, how)
@@ -200,12 +200,7 @@ class Recorder(ABC):
     def merge(self, msg: dict[str, Any]) -> Any:
         """The value of a site that is observed in some rows: given there, drawn elsewhere."""
         given, seen = self.place(msg, self.given[msg["name"]]), self.given[SEEN + msg["name"]]
-        row_dim = self.row_dims[msg["name"]]
-        if row_dim is None:
-            raise DataError(
-                f"site {msg['name']!r} of the {self.program.role} is observed in some rows only; expected it in the plate "
-                f"{self.program.rows_plate!r}. Put it there, or leave it out of the data."
-            )
+        row_dim = self.row_dims[msg["name"]] or 0  # in the plate of rows, as preflight has seen
         shape = [1] * msg["value"].ndim
         shape[row_dim - len(msg["fn"].event_shape)] = len(seen)
         return ops.where(seen.reshape(shape), given, msg["value"])

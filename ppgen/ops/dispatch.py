@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 from jax.core import Tracer
@@ -79,7 +79,7 @@ def dispatched_by(*names: str) -> Callable[[Function], Function]:
             x = args[first] if len(args) > first else kwargs.get(first_name)
             return (of_type.get(type(x)) or find(x, args, kwargs))(*args, **kwargs)
 
-        return call  # type: ignore[return-value]
+        return cast(Function, call)
 
     return decorate
 

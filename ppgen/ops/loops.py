@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def loop(function: Function) -> Function:
         finally:
             _depth.reset(token)
 
-    return deeper  # type: ignore[return-value]
+    return cast(Function, deeper)
 
 
 @loop

@@ -1,7 +1,6 @@
 """Sums, extremes and orders along axes."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,22 +8,24 @@ from torch import Tensor
 from ppgen.ops.axes import Axes
 
 
-def _over(function: Callable[..., Tensor], default: int | None = None, **settings: Any) -> Callable[..., Tensor]:
+def _over(function: Callable[..., Tensor], default: int | None = None) -> Callable[..., Tensor]:
     """A reduction of torch with NumPy's axes: none of them, (), means none; to torch it means all."""
 
     def reduce(x: Tensor, axis: Axes = default, keepdims: bool = False) -> Tensor:
+        if isinstance(axis, int):
+            return function(x, axis, keepdims)
         if axis is None and not keepdims:
-            return function(x, **settings)
-        if not isinstance(axis, int):
-            axis = tuple(range(x.ndim)) if axis is None else tuple(axis)
-            if not axis:
-                return function(x[..., None], dim=-1, **settings)
-        return function(x, dim=axis, keepdim=keepdims, **settings)
+            return function(x)
+        axis = tuple(range(x.ndim)) if axis is None else tuple(axis)
+        return function(x, axis, keepdims) if axis else function(x[..., None], -1)
 
     return reduce
 
 
-def _prod(x: Tensor, dim: int | tuple[int, ...] | None = None, keepdim: bool = False) -> Tensor:
+Dim = int | tuple[int, ...] | None
+
+
+def _prod(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     if not isinstance(dim, tuple):
         return torch.prod(x) if dim is None else torch.prod(x, dim, keepdim)
     for one in dim:
@@ -32,12 +33,19 @@ def _prod(x: Tensor, dim: int | tuple[int, ...] | None = None, keepdim: bool = F
     return x if keepdim else x.squeeze(dim)
 
 
-def _logsumexp(x: Tensor, dim: int | tuple[int, ...] | None = None, keepdim: bool = False) -> Tensor:
+def _var(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    return torch.var(x, dim, correction=0, keepdim=keepdim)
+
+
+def _std(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    return torch.std(x, dim, correction=0, keepdim=keepdim)
+
+
+def _logsumexp(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     return torch.logsumexp(x, tuple(range(x.ndim)) if dim is None else dim, keepdim)
 
 
-sum, prod, mean = _over(torch.sum), _over(_prod), _over(torch.mean)
-var, std = _over(torch.var, correction=0), _over(torch.std, correction=0)
+sum, prod, mean, var, std = map(_over, (torch.sum, _prod, torch.mean, _var, _std))
 amax, amin, any, all = map(_over, (torch.amax, torch.amin, torch.any, torch.all))
 logsumexp = _over(_logsumexp, default=-1)
 
