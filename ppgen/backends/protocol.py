@@ -1,6 +1,6 @@
 """What a backend provides: the one file to read before writing a third.
 
-A backend is one object (`ppgen.backends.get(name)`) with the five parts below. Everything above this folder (problems,
+A backend is one object (`ppgen.backends.get(name)`) with the six parts below. Everything above this folder (problems,
 algorithms, the trainer, evaluation) is written against them and imports no framework. Most of what happens at a site is
 shared by all backends in `ppgen.backends.recorder`: a backend stands a `Recorder` under the running program (a handler of
 its framework passes each message to `before` and `after`) and says how a log density is evaluated and where plates and
@@ -28,6 +28,9 @@ Parameters = Mapping[str, Any]
 SEEN = "seen:"
 """Begins the name of an entry that says in which rows a site is observed: `seen:y` [rows], booleans, beside `y`."""
 
+REAL = "real:"
+"""Begins the name of an entry that gives a site by its unconstrained value: `real:z` is mapped onto the support of `z`."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -39,12 +42,14 @@ class Request:
         fresh: ignore what the program itself observes, so that those sites are drawn too.
         mean: sites that take their distribution's mean in place of a draw.
         density: compute log densities of drawn sites.
+        reals: also find the unconstrained values of continuous draws.
     """
 
     draw: str | None = "pathwise"
     fresh: bool = False
     mean: frozenset[str] = frozenset()
     density: bool = True
+    reals: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,15 +59,18 @@ class Term:
     Attributes:
         value: the site's value, [K, ...]; None where it was given.
         log_prob: its log density, summed over events and inner plates: [K, N] in the plate of rows, [K] outside it;
-            None where it has none, or none was asked for.
+            None where it has none, or none was asked for. Of a "mapped" site it is the density of the unconstrained value.
         distribution: what it came from, with the particle axis.
-        how: "given", "pathwise" (a draw that carries its gradient), "held" (one that does not) or "mean".
+        how: "given", "pathwise" (a draw that carries its gradient), "held" (one that does not), "mean", or "mapped" (from
+            an unconstrained value that was given).
+        real: the unconstrained value of a draw, where it was asked for.
     """
 
     value: Array
     log_prob: Array | None
     distribution: Distribution
     how: str
+    real: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -252,7 +260,7 @@ class Programs(Protocol):
         ...
 
     def bijection(self, distribution: Distribution) -> Any:
-        """The framework's map from the reals onto the support of a term's distribution (for the first particle).
+        """The framework's map from the reals onto a distribution's support; NotImplementedError where it has none.
 
         It is called on unconstrained values, and has `inv`, `log_abs_det_jacobian(u, value)`, `inverse_shape(shape)`,
         `domain.event_dim` and `codomain.event_dim`.
@@ -350,6 +358,69 @@ class Training(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Kernel:
+    """Settings of a Hamiltonian Monte Carlo kernel.
+
+    Attributes:
+        name: "NUTS" or "HMC".
+        warmup: steps at the start that adapt step size and mass matrix.
+        target_accept: acceptance rate that the step size aims at.
+        dense_mass: whether the mass matrix has entries off its diagonal.
+        max_tree_depth: of NUTS: a trajectory has at most 2 to this power steps.
+        trajectory_length: of HMC: step size times number of steps.
+    """
+
+    name: str
+    warmup: int
+    target_accept: float = 0.8
+    dense_mass: bool = False
+    max_tree_depth: int = 10
+    trajectory_length: float = 1.0
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Where some chains are after a step.
+
+    Attributes:
+        positions: [chains, n].
+        statistics: numbers of each chain's step [chains], under ArviZ's names: acceptance_rate, diverging, energy, lp,
+            n_steps, tree_depth, step_size.
+    """
+
+    positions: Array
+    statistics: dict[str, Array]
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """The framework's own Markov chains, and noise to build others."""
+
+    def normal(self, key: Key, shape: tuple[int, ...]) -> Array:
+        """Standard normal numbers of a key."""
+        ...
+
+    def uniform(self, key: Key, shape: tuple[int, ...]) -> Array:
+        """Numbers of a key, uniform in [0, 1)."""
+        ...
+
+    def chains(self, kernel: Kernel, potential: Callable[[Array], Array], positions: Array, key: Key) -> Any:
+        """The state of chains that start at `positions`.
+
+        Args:
+            kernel: settings.
+            potential: from a position [n] to minus its log density.
+            positions: one a chain, [chains, n].
+            key: randomness.
+        """
+        ...
+
+    def move(self, kernel: Kernel, potential: Callable[[Array], Array], state: Any, key: Key) -> tuple[Any, Moved]:
+        """One step of every chain: the next state, and where the chains are."""
+        ...
+
+
 @runtime_checkable
 class Storage(Protocol):
     """Parameters and training states as arrays by name, and back."""
@@ -372,5 +443,5 @@ class Storage(Protocol):
 
 
 @runtime_checkable
-class Backend(Arrays, Programs, Densities, Training, Storage, Protocol):
-    """All five parts."""
+class Backend(Arrays, Programs, Densities, Training, Sampling, Storage, Protocol):
+    """All six parts."""

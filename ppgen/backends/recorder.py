@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import ops
-from ppgen.backends.protocol import SEEN, Inspected, Request, Term
+from ppgen.backends.protocol import REAL, SEEN, Inspected, Request, Term
 from ppgen.backends.sites import Initialiser, Parameter, Site
 from ppgen.backends.support import support_of
 from ppgen.errors import DataError, IllegalPairing, ProgramError
@@ -56,6 +56,7 @@ class Recorder(ABC):
         self.parameters, self.given, self.request, self.create = parameters, given, request, create
         self.terms: dict[str, Term] = {}
         self.row_dims: dict[str, int | None] = {}  # where the rows lie at each site
+        self.slopes: dict[str, Any] = {}  # log-determinants of the sites that are given by unconstrained values
         self.returned: Any = None
         # what an inspection finds
         self.sites: dict[str, Site] = {}
@@ -152,8 +153,13 @@ class Recorder(ABC):
         if natively and not self.request.fresh:
             if self.create is not None:
                 self.observations[name] = msg["value"]
+        elif REAL + name in self.given:
+            onto = Onto(self.backend.bijection(msg["fn"]), msg["fn"])
+            real = self.place(REAL + name, onto.event_dim)
+            msg["value"], msg["is_observed"] = onto(real), True
+            self.slopes[name] = onto.log_slope(real, msg["value"])
         elif name in self.given and not natively and SEEN + name not in self.given:
-            msg["value"], msg["is_observed"] = self.place(msg, self.given[name]), True
+            msg["value"], msg["is_observed"] = self.place(name, len(msg["fn"].event_shape)), True
         elif self.request.draw is None and infer.get("is_auxiliary"):
             raise IllegalPairing(
                 f"the {self.program.role} goes by an auxiliary site {name!r}, which only its own draws have, so the "
@@ -184,13 +190,18 @@ class Recorder(ABC):
         if how == "held":
             msg["value"] = self.backend.stop_gradient(msg["value"])
             msg["intermediates"] = None  # what the draw knows of its density still carries the draw's gradient
+        real = None
+        if self.request.reals and how in ("pathwise", "held") and not support_of(fn).discrete:
+            real = self.extract(msg, self.backend.bijection(fn).inv(msg["value"]))
         if how != "given" and SEEN + name in self.given and self.create is None:
             msg["value"], msg["intermediates"] = self.merge(msg), None
-        value = None if how == "given" else self.extract(msg)  # whoever gave it has it
-        self.terms[name] = Term(value, self.log_density(msg, how), fn, how)
+        value = None if how == "given" else self.extract(msg, msg["value"])  # whoever gave it has it
+        self.terms[name] = Term(value, self.log_density(msg, how), fn, how, real)
 
     def how(self, msg: dict[str, Any], reparameterised: bool) -> str:
         """How a site got its value."""
+        if msg["name"] in self.slopes:
+            return "mapped"
         if msg["is_observed"]:
             return "given"
         if msg["name"] in self.request.mean:
@@ -199,21 +210,33 @@ class Recorder(ABC):
 
     def merge(self, msg: dict[str, Any]) -> Any:
         """The value of a site that is observed in some rows: given there, drawn elsewhere."""
-        given, seen = self.place(msg, self.given[msg["name"]]), self.given[SEEN + msg["name"]]
+        event_dim = len(msg["fn"].event_shape)
+        given, seen = self.place(msg["name"], event_dim), self.given[SEEN + msg["name"]]
         row_dim = self.row_dims[msg["name"]] or 0  # in the plate of rows, as preflight has seen
         shape = [1] * msg["value"].ndim
-        shape[row_dim - len(msg["fn"].event_shape)] = len(seen)
+        shape[row_dim - event_dim] = len(seen)
         return ops.where(seen.reshape(shape), given, msg["value"])
 
     def log_density(self, msg: dict[str, Any], how: str) -> Any | None:
         """A site's log density, summed over everything but rows; None where none was asked for or can be had."""
         if how == "mean" or (how != "given" and not self.request.density):
             return None
+        if how == "mapped":
+            return self.summed(msg, self.scaled_log_density(msg) + self.slope(msg))
         if not has_density(msg["fn"]):
             return None
         if self.create is not None and how == "given":
             return self.try_log_density(msg)
         return self.summed(msg, self.scaled_log_density(msg))
+
+    def slope(self, msg: dict[str, Any]) -> Any:
+        """Log |d value / d unconstrained value| of a mapped site; 0 in rows that have the data's value."""
+        slope, seen = self.slopes[msg["name"]], self.given.get(SEEN + msg["name"])
+        if seen is None:
+            return slope
+        shape = [1] * slope.ndim
+        shape[self.row_dims[msg["name"]]] = len(seen)
+        return ops.where(seen.reshape(shape), ops.zeros((), slope), slope)
 
     def try_log_density(self, msg: dict[str, Any]) -> Any | None:
         """The log density of a given value while inspecting; one that has none is for preflight to look at."""
@@ -255,7 +278,15 @@ class Recorder(ABC):
             has_mean=has_mean(fn),
             has_density=has_density(fn),
             estimated=any(part.estimates for part in learnables(fn)),
+            real_shape=self.real_shape(fn),
         )
+
+    def real_shape(self, fn: Any) -> tuple[int, ...] | None:
+        """Shape of a site's unconstrained value."""
+        try:
+            return tuple(self.backend.bijection(fn).inverse_shape((*fn.batch_shape, *fn.event_shape)))
+        except NotImplementedError:
+            return None
 
     def all_rows_at_once(self, msg: dict[str, Any]) -> None:
         """Pyro can also loop over a plate; looping over rows would take each row for all the data."""
@@ -311,17 +342,43 @@ class Recorder(ABC):
         """Shape of a parameter's array."""
         return tuple(raw.shape)
 
-    def place(self, msg: dict[str, Any], value: Any) -> Any:
-        """A given value as it lies inside the program (particle axis included)."""
-        return value
+    def place(self, entry: str, event_dim: int) -> Any:
+        """A given entry as it lies inside the program (particle axis included); its last axes are those of an event."""
+        return self.given[entry]
 
-    def extract(self, msg: dict[str, Any]) -> Any:
-        """The inverse of `place`."""
-        return msg["value"]
+    def extract(self, msg: dict[str, Any], value: Any) -> Any:
+        """The inverse of `place`, of a value at a site."""
+        return value
 
     def prepare(self, msg: dict[str, Any]) -> None:
         """Make the site draw one value per particle, where its arrays have a particle axis."""
         return
+
+
+class Onto:
+    """The map from the reals onto the support of a site, with its log-determinant.
+
+    Args:
+        bijection: the framework's.
+        fn: the site's distribution.
+    """
+
+    def __init__(self, bijection: Any, fn: Any) -> None:
+        self.bijection = bijection
+        self.extra = len(fn.event_shape) - bijection.codomain.event_dim  # event axes that it takes one by one
+
+    @property
+    def event_dim(self) -> int:
+        """Event axes of an unconstrained value."""
+        return self.bijection.domain.event_dim + self.extra
+
+    def __call__(self, real: Any) -> Any:
+        return self.bijection(real)
+
+    def log_slope(self, real: Any, value: Any) -> Any:
+        """Log |d value / d real|, summed over the event."""
+        slope = self.bijection.log_abs_det_jacobian(real, value)
+        return ops.sum(slope, tuple(range(-self.extra, 0))) if self.extra else slope
 
 
 def has_mean(fn: Any) -> bool:

@@ -28,6 +28,7 @@ class Site:
         has_mean: whether the distribution has a mean.
         has_density: whether it has a log density; an implicit one can only be drawn from.
         estimated: whether it has an unbiased estimate in place of its log density.
+        real_shape: shape of its unconstrained value; None where there is no bijection from the reals onto its support.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Site:
     has_mean: bool = True
     has_density: bool = True
     estimated: bool = False
+    real_shape: tuple[int, ...] | None = None
 
     @property
     def rank(self) -> int:

@@ -67,7 +67,7 @@ class Table:
     @staticmethod
     def _configurations(problem: Problem, batch: Batch) -> Batch:
         p = problem.joints({}, problem.backend.key(0))["model"]
-        return configurations(p, batch)
+        return configurations(p, batch, problem.model.latent(batch.observed))
 
     @property
     def given_global(self) -> np.ndarray:

@@ -19,10 +19,12 @@ def generate(
     seed: int = 0,
     data: Mapping[str, Any] | None = None,
     emit: str = "draw",
+    shared: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """Generate rows from the model.
 
-    Global sites (outside the plate of rows) come from the guide where it has them: the posterior predictive.
+    Global sites (outside the plate of rows) come from `shared`, or from the guide where it has them: the posterior
+    predictive.
 
     Args:
         problem: the programs, see `ppgen.Problem`.
@@ -31,6 +33,7 @@ def generate(
         seed: seed of the draws.
         data: covariates that the model takes as arguments.
         emit: observed sites as a "draw" or as their "mean".
+        shared: values of global sites, by name.
 
     Returns:
         Values by site, [rows, ...] (global sites without the row axis).
@@ -42,14 +45,16 @@ def generate(
     observed = [site.name for site in model.observed(problem.data)]
     key = backend.fold_in(backend.key(seed), 1)
 
+    given = {name: backend.array(np.asarray(value)[None]) for name, value in (shared or {}).items()}
+
     def draw(parameters: Any, batch: Any, key: Any) -> dict[str, Any]:
-        batch = Batch(batch, rows=count)
+        batch = Batch(batch, rows=count) | Batch(given, rows=count, drawn=given)
         joints = problem.joints(parameters, key)
         p, q = joints["model"], joints.get("guide")
         if q is not None and model.has_global(problem.data) and set(q.program.required) <= {*batch, "rows"}:
             drawn = q.draw(batch).values
-            shared = [s.name for s in q.program.latent() if not q.program.is_local(s) and s.name in p.program.sites]
-            batch = batch | Batch({n: drawn[n] for n in shared}, rows=count, drawn=shared)
+            names = [s.name for s in q.program.latent() if not q.program.is_local(s) and s.name in p.program.sites]
+            batch = batch | Batch({n: drawn[n] for n in names}, rows=count, drawn=names)
         return dict(p.dream(batch, emit=observed if emit == "mean" else ()).values)
 
     values = backend.without_gradients(draw)(parameters, problem.device(host), key)

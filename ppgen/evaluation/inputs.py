@@ -8,6 +8,7 @@ import numpy as np
 
 from ppgen.backends.sites import Site
 from ppgen.errors import DataError, NoLikelihoodError
+from ppgen.inference.algorithm import positive
 from ppgen.inference.requirements import densities, enumerable_latents, weights
 from ppgen.problem.problem import Problem
 from ppgen.problem.program import Program
@@ -101,3 +102,19 @@ def caveat(problem: Problem) -> str:
     if scaled:
         said.append(f"the model scales the log densities of {scaled}")
     return "; ".join(said)
+
+
+def described(problem: Problem, arrays: Mapping[str, np.ndarray], quantization: int | None) -> dict[str, Any]:
+    """What every evaluation of these data says: dimensions, the bits of quantisation, a caveat."""
+    model = problem.model
+    extra = 0.0
+    if quantization is not None:
+        positive("quantization", quantization, "evaluate")
+        continuous = dimensions(model, arrays, continuous_only=True)
+        if not continuous:
+            raise ValueError(
+                "expected quantization only for continuous observed sites, whose data were dequantised; every observed "
+                "site is discrete, so bits per dimension are exact without it. Leave it out."
+            )
+        extra = continuous * float(np.log2(quantization))
+    return {"dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": caveat(problem)}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ppgen.evaluation.enumerated import Table
-from ppgen.evaluation.inputs import caveat, dimensions, is_enumerated, needs_densities, needs_guide, prepare, rows_apart
+from ppgen.evaluation.inputs import described, is_enumerated, needs_densities, needs_guide, prepare, rows_apart
 from ppgen.evaluation.psis import khat as psis_khat
 from ppgen.evaluation.result import Evaluation
 from ppgen.evaluation.weights import ROWS, Chunks, Running
@@ -76,7 +76,7 @@ def likelihood(
         positive("batch_size", batch_size, "evaluate")
     problem, arrays = prepare(problem, arrays)
     needs_densities(problem)
-    about = _about(problem, arrays, quantization)
+    about = described(problem, arrays, quantization)
     if not problem.model.latent(problem.data) or is_enumerated(problem):
         return _exact(problem, parameters, arrays, batch_size, about)
     needs_guide(problem)
@@ -143,7 +143,7 @@ def evidence(
     positive("particles", particles, "evidence")
     problem, arrays = prepare(problem, arrays)
     needs_densities(problem)
-    about = _about(problem, arrays, quantization)
+    about = described(problem, arrays, quantization)
     if not problem.model.latent(problem.data) or is_enumerated(problem):
         found = _exact(problem, parameters, arrays, None, about)
         return replace(found, per_row=None, stderr=float("nan"))
@@ -180,22 +180,6 @@ def _exact(
     total = np.logaddexp.reduce(table.shared + table.given_global.sum(1))
     about["note"] = _join(about["note"], "global sites are summed out under their prior, for all rows together")
     return Evaluation.of_total(total, rows=table.local.shape[1], kind="exact", estimator=estimator, **about)
-
-
-def _about(problem: Problem, arrays: Mapping[str, np.ndarray], quantization: int | None) -> dict[str, Any]:
-    """What every evaluation of these data says: dimensions, the bits of quantisation, a caveat."""
-    model = problem.model
-    extra = 0.0
-    if quantization is not None:
-        positive("quantization", quantization, "evaluate")
-        continuous = dimensions(model, arrays, continuous_only=True)
-        if not continuous:
-            raise ValueError(
-                "expected quantization only for continuous observed sites, whose data were dequantised; every observed "
-                "site is discrete, so bits per dimension are exact without it. Leave it out."
-            )
-        extra = continuous * float(np.log2(quantization))
-    return {"dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": caveat(problem)}
 
 
 def _rows_for_khat(rows: int, particles: int, seed: int) -> np.ndarray:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ppgen.backends.sites import Site
-from ppgen.errors import NoLikelihoodError
+from ppgen.errors import DataError, NoLikelihoodError
+from ppgen.evaluation.diagnostics import agreement
 from ppgen.evaluation.enumerated import Table
 from ppgen.evaluation.inputs import is_enumerated, needs_densities, needs_guide, prepare
 from ppgen.evaluation.weights import Chunks
@@ -83,11 +84,61 @@ def posterior(
         needs_guide(problem)
         values, log_weight = _guided(problem, parameters, arrays, chains * draws, seed)
 
+    values = {name: _split(value, chains) for name, value in values.items()}
+    return _tree(problem, arrays, values, {"log_weight": _split(log_weight, chains)}, {**(about or {}), "seed": seed})
+
+
+def sampled(
+    problem: Problem,
+    draws: Mapping[str, np.ndarray],
+    statistics: Mapping[str, np.ndarray],
+    arrays: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> "xr.DataTree":
+    """The draws of a sampler, laid out as those of `posterior`; `sample_stats` holds its statistics.
+
+    The attributes say how well the chains agree: the largest R-hat, the smallest effective sample size, and how many draws
+    diverged.
+
+    Args:
+        problem: the model and the data that it was given, see `ppgen.Problem`.
+        draws: values of latent sites, by site [chains, draws, ...].
+        statistics: numbers of each draw, by name [chains, draws].
+        arrays: the data; those of the problem by default, and no others.
+        about: what to note in the attributes of the tree.
+
+    Raises:
+        DataError: other data than those the draws are given.
+    """
+    given = problem.host(problem.example, "the data")
+    if arrays is not None:
+        others = problem.host(arrays, "the data")
+        same = others.keys() == given.keys() and all(np.array_equal(others[n], given[n]) for n in given)
+        if not same:
+            raise DataError(
+                "the draws are from the posterior given the data of the run; expected those data, or none; got others. Fit "
+                "again to draw given these."
+            )
+    model = problem.model
+    values = {name: _rows_first(value, model, model.sites[name], 2) for name, value in draws.items()}
+    tree = _tree(problem, given, values, statistics, about or {})
+    tree.attrs |= agreement(tree, statistics)
+    return tree
+
+
+def _tree(
+    problem: Problem,
+    arrays: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray],
+    statistics: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+) -> "xr.DataTree":
+    """Draws, statistics and data under the names of ArviZ's schema; values have rows first, behind chains and draws."""
+    model = problem.model
     names = _Names(model, {*model.sites, *arrays})
-    weight = ("chain", "draw", names.rows) if log_weight.ndim == 2 else ("chain", "draw")
     groups: dict[str, dict[str, _Variable]] = {
-        "posterior": {s.name: (("chain", "draw", *names.of(s)), _split(values[s.name], chains)) for s in latent},
-        "sample_stats": {"log_weight": (weight, _split(log_weight, chains))},
+        "posterior": {name: (("chain", "draw", *names.of(model.sites[name])), value) for name, value in values.items()},
+        "sample_stats": {n: (("chain", "draw", names.rows)[: value.ndim], value) for n, value in statistics.items()},
         "observed_data": {},
         "constant_data": {},
     }
@@ -100,10 +151,12 @@ def posterior(
             group = "observed_data" if entry in observes else "constant_data"
             groups[group][name] = (names.rows, *names.events(name, array.ndim - 1)), array
     attrs = {
-        "inference_library": "ppgen", "inference_library_version": _version(), **(about or {}),
-        "backend": problem.backend.name, "seed": seed,
-    }  # fmt: skip
-    return _tree({group: variables for group, variables in groups.items() if variables}, attrs)
+        "inference_library": "ppgen",
+        "inference_library_version": _version(),
+        "backend": problem.backend.name,
+        **about,
+    }
+    return _datasets({group: variables for group, variables in groups.items() if variables}, attrs)
 
 
 def _guided(
@@ -168,7 +221,7 @@ class _Names:
         return tuple(f"{name}_dim_{i}" for i in range(count))
 
 
-def _tree(groups: Mapping[str, Mapping[str, _Variable]], attrs: Mapping[str, Any]) -> "xr.DataTree":
+def _datasets(groups: Mapping[str, Mapping[str, _Variable]], attrs: Mapping[str, Any]) -> "xr.DataTree":
     """A tree with one dataset a group, whose dimensions all count from 0."""
     import xarray as xr
 

@@ -95,7 +95,7 @@ class Latents:
         example = Batch(problem.device(problem.example), rows=len(next(iter(problem.example.values()))))
         draw = problem.joints()["model"].draw(example)
         self.sites = [
-            Latent(site, problem.backend.bijection(draw[site.name].distribution), site.row_dim(problem.rows))
+            Latent(site, problem.backend.bijection(draw.first(site.name)), site.row_dim(problem.rows))
             for site in latent
         ]
 

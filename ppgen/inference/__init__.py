@@ -6,7 +6,9 @@ from ppgen.inference.algorithm import Algorithm
 from ppgen.inference.critic import Critic
 from ppgen.inference.exact.em import EM
 from ppgen.inference.exact.maximum_likelihood import MaximumLikelihood
-from ppgen.inference.procedure import Procedure
+from ppgen.inference.mcmc.hmc import HMC
+from ppgen.inference.mcmc.nuts import NUTS
+from ppgen.inference.procedure import Procedure, SamplingWarning
 from ppgen.inference.sleep.reweighted_wake_sleep import ReweightedWakeSleep
 from ppgen.inference.sleep.wake_sleep import WakeSleep
 from ppgen.inference.variational.elbo import ELBO
@@ -33,7 +35,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
 )
 """Games of losses, one of each. Contract tests run each on every model and both backends: a new game is added here."""
 
-PROCEDURES: tuple[Procedure, ...] = (EM(),)
+PROCEDURES: tuple[Procedure, ...] = (EM(), NUTS(), HMC())
 """Algorithms that make their own steps, one of each: a new one is added here, for the tests of procedures."""
 
 EVERYTHING: tuple[Algorithm, ...] = (*ALGORITHMS, *PROCEDURES)
@@ -46,7 +48,9 @@ __all__ = [
     "EM",
     "EVERYTHING",
     "GAN",
+    "HMC",
     "IWAE",
+    "NUTS",
     "PROCEDURES",
     "Algorithm",
     "Critic",
@@ -54,5 +58,6 @@ __all__ = [
     "Procedure",
     "Renyi",
     "ReweightedWakeSleep",
+    "SamplingWarning",
     "WakeSleep",
 ]

@@ -9,6 +9,11 @@ import numpy as np
 from ppgen.inference.algorithm import Algorithm
 from ppgen.problem.problem import Problem
 
+
+class SamplingWarning(UserWarning):
+    """Draws that should be looked at before they are trusted."""
+
+
 Info = Mapping[str, Any]
 """What one step tells: trees of arrays by name, of the same shapes at each step."""
 

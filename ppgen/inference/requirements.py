@@ -141,6 +141,35 @@ def an_exact_posterior(problem: Problem) -> str | None:
     return None
 
 
+def a_latent_to_sample(problem: Problem) -> str | None:
+    """There is a continuous latent site."""
+    latent = problem.model.latent(problem.data)
+    if not latent:
+        return "every site of the model is observed, so there is no posterior to draw from"
+    if all(site.support.discrete for site in latent):
+        return (
+            f"the latent sites {[site.name for site in latent]} are discrete, so there is nothing to move continuously"
+        )
+    return None
+
+
+def sampled_or_summed_out(problem: Problem) -> str | None:
+    """Each latent site is the image of the reals, or discrete and summed out."""
+    total = 1
+    for site in problem.model.latent(problem.data):
+        if site.support.kind == "point":
+            return f"site {site.name!r} of the model has one value, and no density to draw it from"
+        if not site.support.discrete and site.real_shape is None:
+            return f"site {site.name!r} ({kind(site)}) is not the image of the reals under a map that the library knows"
+        if site.support.discrete:
+            if site.support.count is None:
+                return f"site {site.name!r} ({kind(site)}) cannot be summed out exactly"
+            total *= site.support.count ** problem.model.atoms(site)
+    if total > MAX_CONFIGURATIONS:
+        return f"the discrete latent sites have {total} configurations a row; at most {MAX_CONFIGURATIONS} can be summed out"
+    return None
+
+
 def a_model_that_learns(problem: Problem) -> str | None:
     """The model has parameters, where it alone is learned."""
     if not problem.model.parameters:

@@ -43,6 +43,7 @@ class Joint:
         *,
         pathwise: bool = True,
         density: bool = True,
+        reals: bool = False,
     ) -> Trace:
         """Draw the sites that `batch` does not give.
 
@@ -52,12 +53,17 @@ class Joint:
             rows: number of rows, where there is no batch.
             pathwise: let gradients flow through reparameterised draws.
             density: compute log densities of what is drawn.
+            reals: also find the unconstrained values of continuous draws, `trace.reals`.
         """
         batch = Batch(rows=rows) if batch is None else batch
-        return self._run(batch, Request("pathwise" if pathwise else "held", density=density), particles)
+        return self._run(batch, Request("pathwise" if pathwise else "held", density=density, reals=reals), particles)
 
     def trace(self, values: Batch) -> Trace:
-        """The run that gives these values to the sites."""
+        """The run that gives these values to the sites.
+
+        An entry `real:z` gives the site `z` by an unconstrained value, as those of `trace.reals`: the site's value is the
+        image of that under the bijection onto its support, and its log density that of the unconstrained value.
+        """
         return self._run(values, Request(draw=None), values.particles)
 
     def log_prob(self, values: Batch) -> ops.Array:

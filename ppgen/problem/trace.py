@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ppgen import ops
-from ppgen.backends.protocol import Term
+from ppgen.backends.protocol import REAL, Term
 from ppgen.backends.sites import Site
 from ppgen.errors import NoLikelihoodError
 from ppgen.problem.batch import Batch
@@ -69,7 +69,7 @@ class Trace(Mapping[str, Term]):
 
     @property
     def values(self) -> Batch:
-        """What was drawn: site name to value, [particles, rows, ...] ([particles, ...] for global sites)."""
+        """What was drawn, or mapped from the reals: site name to value, [particles, rows, ...] ([particles, ...] if global)."""
         drawn = {name: term.value for name, term in self.terms.items() if term.how != "given"} | self.also
         return Batch(drawn, rows=self.rows, drawn=drawn, particles=self.particles)
 
@@ -80,6 +80,12 @@ class Trace(Mapping[str, Term]):
     def replaced(self, name: str, log_prob: ops.Array) -> "Trace":
         """The trace with another log density of a site."""
         return replace(self, terms={**self.terms, name: replace(self.terms[name], log_prob=log_prob)})
+
+    @property
+    def reals(self) -> Batch:
+        """The unconstrained values of continuous draws, `real:z` for a site `z`, where the draw was asked for them."""
+        reals = {REAL + name: term.real for name, term in self.terms.items() if term.real is not None}
+        return Batch(reals, rows=self.rows, drawn=reals, particles=self.particles)
 
     # log densities -------------------------------------------------------------------------------------------
 
@@ -118,7 +124,7 @@ class Trace(Mapping[str, Term]):
     @property
     def drawn(self) -> "Trace":
         """Sites that this run drew."""
-        return self._in_rows(self.where(lambda _, term: term.how != "given"), seen=False)
+        return self._in_rows(self.where(lambda _, term: term.how not in ("given", "mapped")), seen=False)
 
     @property
     def observed(self) -> "Trace":

@@ -1,6 +1,7 @@
 """The loop of a procedure: many steps on all rows at once, in chunks, and the `Fit` of what they found."""
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,7 @@ from ppgen.errors import DataError, NonFiniteError, ProgramError
 from ppgen.evaluation.inputs import caveat, dimensions
 from ppgen.evaluation.result import Evaluation
 from ppgen.inference import EVERYTHING
-from ppgen.inference.procedure import Procedure
+from ppgen.inference.procedure import Procedure, SamplingWarning
 from ppgen.problem.problem import Problem
 from ppgen.training.progress import bar
 from ppgen.training.result import Fit
@@ -60,7 +61,15 @@ def proceed(
     procedure.check(problem, EVERYTHING)
     problem = procedure.cast(problem)
     start = {name: problem.backend.leaf(value) for name, value in problem.parameters(params).items()}
-    return Course(procedure, problem, start).run(procedure.length or steps or 0, progress)
+    fit = Course(procedure, problem, start).run(procedure.length or steps or 0, progress)
+    if start and params is None and not fit.train:
+        warnings.warn(
+            f"{name} samples latent sites only: the model's parameters {list(start)} stayed at their first values. Pass "
+            "values, params= (those of another fit, say), or make them latent sites.",
+            SamplingWarning,
+            stacklevel=3,
+        )
+    return fit
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import evaluation
+from ppgen.errors import ProgramError
 from ppgen.evaluation import Evaluation, generate
 from ppgen.inference.algorithm import Algorithm
 from ppgen.problem.problem import Problem
@@ -66,28 +67,63 @@ class Fit:
             seed: seed of the importance samples.
             options: `batch_size`, `khat`, `quantization`, passed on.
         """
+        if self.draws:
+            return evaluation.predictive(
+                self.problem, self.state.parameters, self.draws, data, particles=particles, seed=seed, **options
+            )
         return evaluation.likelihood(
             self.problem, self.state.parameters, data, particles=particles, seed=seed, **options
         )
 
-    def posterior(self, data: Mapping[str, Any], draws: int = 500, seed: int = 0, **options: Any) -> Any:
+    def posterior(
+        self, data: Mapping[str, Any] | None = None, draws: int | None = None, seed: int = 0, **options: Any
+    ) -> Any:
         """Draws of the latent sites as an `xarray.DataTree` in ArviZ's schema; see `ppgen.evaluation.posterior`.
+
+        A sampler's fit has its draws, which are given the data of the run: `fit.posterior()`.
 
         Args:
             data: arrays by name.
-            draws: draws per row.
+            draws: draws per row, 500 by default.
             seed: seed of the draws.
             options: `chains`, passed on.
         """
-        about = {"algorithm": repr(self.algorithm), "backend": self.backend, "seed": seed}
+        about = {"algorithm": repr(self.algorithm), "backend": self.backend}
+        if self.draws:
+            if draws is not None or options:
+                raise ProgramError(
+                    f"the fit holds the draws of {self.algorithm!r}; expected none of draws= and chains=. Leave them out."
+                )
+            if self.params:
+                about["note"] = f"the model's parameters {list(self.params)} stayed at their values"
+            return evaluation.sampled(self.problem, self.draws, self.statistics, data, {**about, "seed": self.seed})
+        if data is None:
+            raise ProgramError("expected data whose latent sites to draw. Write fit.posterior(data).")
         return evaluation.posterior(
-            self.problem, self.state.parameters, data, draws=draws, seed=seed, about=about, **options
+            self.problem,
+            self.state.parameters,
+            data,
+            draws=500 if draws is None else draws,
+            seed=seed,
+            about=about,
+            **options,
         )
+
+    def diagnose(self) -> Any:
+        """Of a sampler's fit: mean, interval, effective sample sizes and R-hat of each number, as a table (`pandas`).
+
+        See `ppgen.evaluation.diagnose`.
+        """
+        if not self.draws:
+            raise ProgramError(f"{self.algorithm!r} leaves no draws to look at. fit.history shows how its losses fell.")
+        return evaluation.diagnose(self.posterior())
 
     def sample(
         self, rows: int | None = None, seed: int = 0, data: Mapping[str, Any] | None = None, emit: str = "draw"
     ) -> dict[str, np.ndarray]:
         """Generate rows from the model; see `ppgen.evaluation.generate`.
+
+        After a sampler, the sites that all rows share are one of its draws: the posterior predictive.
 
         Args:
             rows: number of rows; that of `data` by default.
@@ -98,7 +134,12 @@ class Fit:
         Returns:
             Values by site, [rows, ...] (global sites without the row axis).
         """
-        return generate(self.problem, self.state.parameters, rows, seed=seed, data=data, emit=emit)
+        shared = None
+        if self.draws:
+            every = evaluation.shared_draws(self.problem, self.draws)
+            chosen = np.random.default_rng(seed).integers(max(map(len, every.values()), default=1))
+            shared = {name: values[chosen] for name, values in every.items()}
+        return generate(self.problem, self.state.parameters, rows, seed=seed, data=data, emit=emit, shared=shared)
 
     def save(self, path: str | Path) -> Path:
         """Write the fit to a directory, all or nothing; `ppgen.load` reads it on either backend.

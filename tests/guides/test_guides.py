@@ -54,7 +54,7 @@ def test_a_guide_has_the_model_s_sites(backend, guide):
 
 @pytest.mark.parametrize("guide", [ALL[0], ALL[3]], ids=lambda guide: type(guide).__name__)
 def test_a_guide_has_a_density(backend, guide):
-    """The weights p / q of its draws have the evidence as their mean: log-determinants are there, of sites and of joint draws."""
+    """The weights p / q of its draws have the evidence as their mean: no log-determinant is missing."""
 
     def model(rows):
         rate = sample("rate", dist.Gamma(3.0, 2.0))

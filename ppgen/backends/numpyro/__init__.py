@@ -5,11 +5,12 @@ import jax
 from ppgen.backends.numpyro.arrays import Arrays
 from ppgen.backends.numpyro.densities import Densities
 from ppgen.backends.numpyro.programs import Programs
+from ppgen.backends.numpyro.sampling import Sampling
 from ppgen.backends.numpyro.storage import Storage
 from ppgen.backends.numpyro.training import Training
 
 
-class Backend(Programs, Arrays, Densities, Storage, Training):
+class Backend(Programs, Arrays, Densities, Sampling, Storage, Training):
     """The NumPyro backend; see `ppgen.backends.protocol` for what a backend provides."""
 
     name = "numpyro"

@@ -94,7 +94,7 @@ class Programs:
         return jax.tree.map(lambda leaf: leaf[0], distribution)
 
     def bijection(self, distribution: Any) -> Any:
-        return biject_to(self.first(distribution).support)
+        return biject_to(distribution.support)
 
     @staticmethod
     def _over_particles(one: Callable[..., Any], particles: int) -> Callable[..., Any]:

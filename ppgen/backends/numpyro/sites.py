@@ -119,5 +119,5 @@ def per_row(log_density: Any, row_dim: int) -> Any:
     return jnp.sum(log_density, axis=[a for a in range(jnp.ndim(log_density)) if a != axis])
 
 
-jax.tree_util.register_dataclass(Term, ["value", "log_prob", "distribution"], ["how"])
+jax.tree_util.register_dataclass(Term, ["value", "log_prob", "distribution", "real"], ["how"])
 jax.tree_util.register_dataclass(Run, ["terms", "returned"], [])

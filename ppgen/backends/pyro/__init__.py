@@ -6,11 +6,12 @@ from ppgen.backends.pyro.arrays import Arrays
 from ppgen.backends.pyro.densities import Densities
 from ppgen.backends.pyro.lending import Lending
 from ppgen.backends.pyro.programs import Programs
+from ppgen.backends.pyro.sampling import Sampling
 from ppgen.backends.pyro.storage import Storage
 from ppgen.backends.pyro.training import Training
 
 
-class Backend(Programs, Arrays, Densities, Storage, Lending, Training):
+class Backend(Programs, Arrays, Densities, Sampling, Storage, Lending, Training):
     """The Pyro backend; see `ppgen.backends.protocol` for what a backend provides."""
 
     name = "pyro"

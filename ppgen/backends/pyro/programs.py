@@ -10,11 +10,11 @@ import numpy as np
 import pyro
 import pyro.distributions as pd
 import torch
-from torch.distributions import ComposeTransform, kl_divergence
+from torch.distributions import ComposeTransform, biject_to, kl_divergence
 
 from ppgen.backends import modules
 from ppgen.backends.protocol import Inspected, Request, Run, Term
-from ppgen.backends.pyro.arrays import Onto, transform
+from ppgen.backends.pyro.arrays import Onto
 from ppgen.backends.pyro.sites import _Recorder, _Sites, per_row
 from ppgen.backends.pyro.watch import watching
 from ppgen.backends.recorder import Recorder
@@ -140,9 +140,8 @@ class Programs:
         raise NotImplementedError("a distribution of particles that ran at once; run one particle to see one alone.")
 
     def bijection(self, distribution: Any) -> Any:
-        support = distribution[0].support if isinstance(distribution, list) else distribution.support
-        found = transform(support)
-        return Onto(support, found.parts) if isinstance(found, ComposeTransform) else found
+        found = biject_to(distribution.support)
+        return Onto(distribution.support, found.parts) if isinstance(found, ComposeTransform) else found
 
     def watching(self) -> AbstractContextManager[dict[int, torch.nn.Parameter]]:
         """Notes the torch parameters that a program uses, by id."""
@@ -233,5 +232,6 @@ def _stack(runs: list[Run]) -> Run:
             joined([term.log_prob for term in mine]),
             [q for term in mine for q in term.distribution],
             first.how,
+            joined([term.real for term in mine]),
         )
     return Run(terms, joined([run.returned for run in runs]))

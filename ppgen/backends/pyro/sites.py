@@ -92,14 +92,14 @@ class _Recorder(Recorder):
             missing = self.nesting - len(fn.batch_shape)
             msg["fn"] = fn.expand(torch.Size((k, *(1,) * missing, *fn.batch_shape)))
 
-    def place(self, msg: Any, value: torch.Tensor) -> torch.Tensor:
-        if self.particles is None or msg["name"] not in self.particled:
+    def place(self, entry: str, event_dim: int) -> torch.Tensor:
+        value = self.given[entry]
+        if self.particles is None or entry not in self.particled:
             return value
-        rank = value.ndim - 1 - len(msg["fn"].event_shape)
+        rank = value.ndim - 1 - event_dim
         return value.reshape(value.shape[:1] + (1,) * (self.nesting - rank) + value.shape[1:])
 
-    def extract(self, msg: Any) -> torch.Tensor:
-        value = msg["value"]
+    def extract(self, msg: Any, value: torch.Tensor) -> torch.Tensor:
         if self.particles is None:
             return value
         rank = max((-f.dim for f in msg["cond_indep_stack"] if f.dim is not None), default=0)
@@ -145,6 +145,7 @@ class _Recorder(Recorder):
                 full(name, term.log_prob),
                 [term.distribution] if alone else term.distribution,
                 term.how,
+                term.real.unsqueeze(0) if alone and term.real is not None else term.real,
             )
             for name, term in self.terms.items()
         }

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -16,15 +17,25 @@ def log_evidence(p: Joint, batch: Batch) -> ops.Array:
 
     .. math:: \log p(x) = \log \sum_w p(w) \prod_i \sum_{z_i} p(x_i, z_i | w)
     """
-    z = configurations(p, batch)
+    sites = p.program.latent(batch.observed)
+    z = configurations(p, batch, sites)
     if not p.program.has_global(batch.observed):
         return ops.logsumexp(possible(p.log_prob(batch | z), batch, z), 0)
     local, shared = p.trace(batch | z).parts
-    local = possible(local, batch, z)
-    groups = math.prod(sizes(p, [site for site in p.program.latent(batch.observed) if not p.program.is_local(site)]))
-    local = local.reshape(groups, -1, local.shape[-1])  # values of w, configurations of the local sites, rows
-    shared = shared.reshape(groups, -1)[:, 0]
-    return ops.logsumexp(shared + ops.sum(ops.logsumexp(local, 1), 1), 0)[None]
+    return summed_out(possible(local, batch, z)[None], shared[None], groups(p, sites))
+
+
+def summed_out(local: ops.Array, shared: ops.Array, groups: int) -> ops.Array:
+    """Log densities of all rows together, [n], of those of every configuration of the discrete sites.
+
+    Args:
+        local: of the sites in the plate of rows, [n, configurations, rows].
+        shared: of the sites outside it, [n, configurations].
+        groups: how many values the global sites have; those of the local ones vary fastest.
+    """
+    n, _, rows = local.shape
+    by_row = ops.logsumexp(local.reshape(n, groups, -1, rows), 2)
+    return ops.logsumexp(shared.reshape(n, groups, -1)[:, :, 0] + ops.sum(by_row, 2), 1)
 
 
 def possible(log_prob: ops.Array, batch: Batch, z: Batch) -> ops.Array:
@@ -36,15 +47,25 @@ def possible(log_prob: ops.Array, batch: Batch, z: Batch) -> ops.Array:
     return log_prob
 
 
-def sizes(p: Joint, sites: list[Site]) -> list[int]:
-    """How many values each site can take, per row where it is local."""
-    return [(site.support.count or 0) ** p.program.atoms(site) for site in sites]
+def crossed(values: Batch, table: Batch) -> Batch:
+    """Each of n drawn values with each configuration of a table, n times as many; the values vary slowest."""
+    n, count = values.particles, table.particles
+    joined = {name: ops.broadcast_to(x[:, None], (n, count, *x.shape[1:])) for name, x in values.items()}
+    joined |= {name: ops.broadcast_to(x[None], (n, *x.shape)) for name, x in table.items()}
+    joined = {name: x.reshape(n * count, *x.shape[2:]) for name, x in joined.items()}
+    return Batch(joined, rows=values.rows, drawn=joined, particles=n * count)
 
 
-def configurations(p: Joint, batch: Batch) -> Batch:
-    """All values of the latent sites, along the particle axis and repeated over the rows; local sites vary fastest."""
+def groups(p: Joint, sites: Iterable[Site]) -> int:
+    """How many values the global ones of some discrete sites have together."""
+    shared = [site for site in sites if not p.program.is_local(site)]
+    return math.prod((site.support.count or 0) ** p.program.atoms(site) for site in shared)
+
+
+def configurations(p: Joint, batch: Batch, sites: Iterable[Site]) -> Batch:
+    """All values of discrete sites, along the particle axis and repeated over the rows; local sites vary fastest."""
     program = p.program
-    sites = sorted(program.latent(batch.observed), key=program.is_local)
+    sites = sorted(sites, key=program.is_local)
     counts = [program.atoms(site) for site in sites]
     ranges = [
         range(int(site.support.low), int(site.support.high) + 1)
