@@ -13,7 +13,7 @@ from ppgen.distributions import RNADE, Learnable, flows
 
 def start(task: Task, train: np.ndarray):
     trainer = trainer_of(replace(task, seed=0), train.shape)
-    state = trainer.init({"x": train[:7]}, task.seed)
+    state = trainer.init(task.seed)
     data = trainer.device({"x": train})
 
     def advance(index: np.ndarray) -> None:
@@ -23,7 +23,7 @@ def start(task: Task, train: np.ndarray):
             raise FloatingPointError(f"the loss stopped being finite at step {int(state.step)} of {task}")
 
     def log_prob(rows: np.ndarray) -> np.ndarray:
-        return ppgen.evaluation.evaluate(trainer, state.parameters, {"x": rows}).per_row
+        return ppgen.evaluation.likelihood(trainer.problem, state.parameters, {"x": rows}).per_row
 
     return advance, log_prob, sum(np.size(value) for value in state.parameters.values())
 
@@ -39,7 +39,8 @@ def trainer_of(task: Task, shape: tuple[int, int]) -> ppgen.Trainer:
             ppgen.sample("x", p())
 
     optimizer = ppgen.Adam(lambda step: task.learning_rate(step, jnp.cos), clip=CLIP)
-    return ppgen.Trainer(model, algorithm=ppgen.MaximumLikelihood(), optimizer=optimizer, size=rows)
+    problem = ppgen.Problem(model, data={"x": np.zeros((7, columns), np.float32)}, size=rows)
+    return ppgen.Trainer(problem, ppgen.MaximumLikelihood(), optimizer)
 
 
 def net_of(flow: str, columns: int) -> Learnable:
