@@ -112,7 +112,13 @@ def main(steps=3000):
     fit = ppgen.fit(model, guide, data=data, algorithm=ppgen.IWAE(10), steps=steps, optimizer=ppgen.Adam(3e-3))
     print(f"a Gaussian guide, 10 draws   {-np.mean(fit.history['loss/model'][-100:]):8.4f} (a lower bound)")
     fit = ppgen.fit(  # the model stays as it is
-        model, guide, data=data, algorithm=Annealed(), steps=steps, optimizer=ppgen.Adam(3e-3), train=Annealed().roles[1:]
+        model,
+        guide,
+        data=data,
+        algorithm=Annealed(),
+        steps=steps,
+        optimizer=ppgen.Adam(3e-3),
+        train=Annealed().roles[1:],
     )
     print(f"annealed, 10 particles       {np.mean(fit.history['log_evidence'][-100:]):8.4f} (a lower bound)")
     return fit

@@ -59,7 +59,7 @@ def trainer_of(task: Task, shape: tuple[int, int]) -> ppgen.Trainer:
     rows, columns = shape
     model, guide, algorithm = program_of(task.model, columns)
     optimizer = ppgen.Adam(lambda step: task.learning_rate(step, jnp.cos), clip=CLIP)
-    problem = ppgen.Problem(model, guide, data={"x": np.full((7, columns), 0.5, np.float32)}, size=rows)
+    problem = ppgen.Problem(model, guide, data={"x": np.zeros((7, columns), np.float32)}, size=rows)
     return ppgen.Trainer(problem, algorithm, optimizer)
 
 
