@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import ops
-from ppgen.nn.arguments import settle, size, sizes
+from ppgen.arguments import assign, size, sizes
 from ppgen.nn.mlp import ACTIVATIONS, check_activation
 from ppgen.nn.spec import Spec
 from ppgen.nn.start import bound, linear
@@ -50,7 +50,7 @@ class MaskedMLP:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        settle(
+        assign(
             self,
             dim=size("MaskedMLP", "dim", self.dim),
             hidden=sizes("MaskedMLP", "hidden", self.hidden, empty=True),
@@ -59,7 +59,7 @@ class MaskedMLP:
             context=size("MaskedMLP", "context", self.context, 0),
         )
         check_order(self.order, self.dim)
-        settle(self, order=None if self.order is None else tuple(map(int, self.order)))
+        assign(self, order=None if self.order is None else tuple(map(int, self.order)))
         check_activation(self.activation)
         if self.residual and len(set(self.hidden)) > 1:
             raise ValueError(f"expected hidden layers of one size for residual connections; got {self.hidden!r}.")

@@ -6,8 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.autoregressive.conditionals import Conditional
 from ppgen.distributions.autoregressive.sampling import METHODS, generate
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, as_float, check_event
@@ -56,7 +55,7 @@ class Autoregressive(Learnable):
     def __post_init__(self) -> None:
         owner = type(self).__name__
         for name in LEAST.keys() & {field.name for field in fields(self)}:
-            arguments.settle(self, **{name: arguments.size(owner, name, getattr(self, name), LEAST[name])})
+            arguments.assign(self, **{name: arguments.size(owner, name, getattr(self, name), LEAST[name])})
         arguments.kind(owner, "conditional", self.conditional, Conditional, "conditionals.Gaussian()")
         if self.method not in METHODS:
             raise ValueError(f"{owner}: expected a method of drawing, one of {tuple(METHODS)}; got {self.method!r}.")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from ppgen.distributions import arguments
+from ppgen import arguments
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.nn import MaskedMLP
@@ -39,7 +39,7 @@ class FVSBN(Autoregressive):
     method: str = "incremental"
 
     def __post_init__(self) -> None:
-        arguments.settle(self, order=arguments.order("FVSBN", self.order))
+        arguments.assign(self, order=arguments.order("FVSBN", self.order))
         super().__post_init__()
 
     @cached_property

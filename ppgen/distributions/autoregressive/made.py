@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from ppgen.distributions import arguments
+from ppgen import arguments
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.nn import MaskedMLP
@@ -50,7 +50,7 @@ class MADE(Autoregressive):
 
     def __post_init__(self) -> None:
         hidden = arguments.sizes("MADE", "hidden", self.hidden, empty=True)
-        arguments.settle(self, hidden=hidden, order=arguments.order("MADE", self.order))
+        arguments.assign(self, hidden=hidden, order=arguments.order("MADE", self.order))
         super().__post_init__()
 
     @cached_property

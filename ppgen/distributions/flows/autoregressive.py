@@ -5,8 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.autoregressive.sampling import METHODS, generate
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.transform import Transform
@@ -51,7 +50,7 @@ class AutoregressiveTransform(Transform):
         dim, context = arguments.size(owner, "dim", self.dim), arguments.size(owner, "context", self.context, least=0)
         arguments.kind(owner, "bijection", self.bijection, Bijection, "flows.Affine()")
         hidden = arguments.sizes(owner, "hidden", self.hidden, empty=True)
-        arguments.settle(self, dim=dim, context=context, hidden=hidden, order=arguments.order(owner, self.order))
+        arguments.assign(self, dim=dim, context=context, hidden=hidden, order=arguments.order(owner, self.order))
         _ = self.net  # checks the rest
 
     @cached_property

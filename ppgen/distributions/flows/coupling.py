@@ -5,8 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters
@@ -46,19 +45,19 @@ class Coupling(Transform):
     support = "real"
 
     def __post_init__(self) -> None:
-        arguments.settle(self, dim=arguments.size("Coupling", "dim", self.dim))
+        arguments.assign(self, dim=arguments.size("Coupling", "dim", self.dim))
         if self.dim == 1:
             raise ValueError(
                 "Coupling: expected at least two dimensions, as some say what is done to the others; got dim=1. "
                 "Use AutoregressiveTransform(1), or a flow made of it: MAF(1), NSF(1, autoregressive=True)."
             )
         if self.mask is not None:
-            object.__setattr__(self, "mask", tuple(map(bool, self.mask)))
+            arguments.assign(self, mask=tuple(map(bool, self.mask)))
             if len(self.mask) != self.dim or len(set(self.mask)) < 2:
                 raise ValueError(f"expected a mask of {self.dim} values, not all of them equal; got {self.mask}.")
-        arguments.settle(self, context=arguments.size("Coupling", "context", self.context, least=0))
+        arguments.assign(self, context=arguments.size("Coupling", "context", self.context, least=0))
         arguments.kind("Coupling", "bijection", self.bijection, Bijection, "flows.Affine()")
-        arguments.settle(self, hidden=arguments.sizes("Coupling", "hidden", self.hidden))
+        arguments.assign(self, hidden=arguments.sizes("Coupling", "hidden", self.hidden))
         _ = self.net  # checks the rest
 
     @cached_property

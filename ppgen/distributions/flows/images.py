@@ -6,8 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.compose import tree
 from ppgen.distributions.flows.transform import Around, Transform
@@ -84,9 +83,9 @@ class ImageCoupling(Transform):
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
-        arguments.settle(self, context=arguments.size(owner, "context", self.context, least=0))
+        arguments.assign(self, context=arguments.size(owner, "context", self.context, least=0))
         arguments.kind(owner, "bijection", self.bijection, Bijection, "flows.Affine()")
-        arguments.settle(self, hidden=arguments.sizes(owner, "hidden", self.hidden))
+        arguments.assign(self, hidden=arguments.sizes(owner, "hidden", self.hidden))
         _ = self.net  # checks the rest
 
     @property
