@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ppgen import arguments
+from ppgen.distributions.autoregressive.blocks import BlockwiseMLP
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional
 from ppgen.distributions.autoregressive.contract import Autoregressive
-from ppgen.nn import MaskedMLP
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class MADE(Autoregressive):
         super().__post_init__()
 
     @cached_property
-    def net(self) -> MaskedMLP:
+    def net(self) -> BlockwiseMLP:
         """The masked network."""
-        return MaskedMLP(
+        return BlockwiseMLP(
             self.dim, self.hidden, self.conditional.outputs, self.conditional.inputs, self.context, self.order,
             self.activation, self.residual, self.direct, self.seed,
         )  # fmt: skip

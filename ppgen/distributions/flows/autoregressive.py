@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ppgen import arguments, nn, ops
+from ppgen.distributions.autoregressive.blocks import BlockwiseMLP
 from ppgen.distributions.autoregressive.sampling import METHODS, generate
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.transform import Transform
@@ -54,9 +55,9 @@ class AutoregressiveTransform(Transform):
         _ = self.net  # checks the rest
 
     @cached_property
-    def net(self) -> nn.MaskedMLP:
+    def net(self) -> BlockwiseMLP:
         """The masked network."""
-        return nn.MaskedMLP(
+        return BlockwiseMLP(
             self.dim, self.hidden, self.bijection.outputs, context=self.context, order=self.order,
             residual=self.residual, activation=self.activation,
         )  # fmt: skip
