@@ -13,7 +13,7 @@ from ppgen.distributions.learnable import Parameters
 
 @dataclass(frozen=True)
 class Coupling(Transform):
-    r"""x_A = y_A, x_B = f(y_B; theta(y_A, context)) from the data to the base (Dinh et al., 2017); it starts at the identity.
+    r"""y_A = x_A, y_B = f(x_B; theta(x_A, context)) from the base to the data (Dinh et al., 2017); it starts at the identity.
 
     Both directions are one pass of the network, a `ppgen.nn.ResidualMLP`, and one bijection per dimension of B.
 
@@ -72,12 +72,12 @@ class Coupling(Transform):
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
-        return self._apply(self.bijection.inverse, params, x, context)
+        return self._apply(self.bijection.forward, params, x, context)
 
     def inverse(
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
-        return self._apply(self.bijection.forward, params, y, context)
+        return self._apply(self.bijection.inverse, params, y, context)
 
     @cached_property
     def _parts(self) -> tuple[np.ndarray, np.ndarray]:

@@ -59,7 +59,7 @@ class Pixelwise(Around):
 
 @dataclass(frozen=True)
 class ImageCoupling(Transform):
-    """Some numbers of an image stay, and set by a convolution network what is done to the others, from data to base.
+    """Some numbers of an image stay, and set by a convolution network what is done to the others.
 
     A subclass writes `net` and `_apply`.
 
@@ -100,13 +100,13 @@ class ImageCoupling(Transform):
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
         check_channels(self, x, self.channels)
-        return self._apply(self.bijection.inverse, params, x, context)
+        return self._apply(self.bijection.forward, params, x, context)
 
     def inverse(
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
         check_channels(self, y, self.channels)
-        return self._apply(self.bijection.forward, params, y, context)
+        return self._apply(self.bijection.inverse, params, y, context)
 
     def _apply(self, map_: Map, params: Parameters, x: ops.Array, context: ops.Array | None) -> tuple:
         """The image after `map_`, a direction of the bijection, and the log-determinant."""
