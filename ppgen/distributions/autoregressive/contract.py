@@ -17,10 +17,11 @@ LEAST = {"dim": 1, "length": 1, "context": 0}  # of the sizes that a density of 
 class Network(Protocol):
     """Computes the parameters of all conditionals at once, and of one after another from what it has computed before.
 
-    One that goes block by block has these members in place of `step`, for the dimensions i to i + block - 1 of the order:
-    `block`, how many there are; `enter(params, cache, i)`, what `inside` needs of the cache; `inside(params, inner, x)`, their
-    conditionals [..., block, outputs] given their own encoded values [..., block, inputs], each from those before it; and
-    `leave(params, cache, inner, x)`, the cache after them. The last block may go on beyond the last dimension.
+    One that goes block by block, such as `BlockwiseMLP`, has these members in place of `step`, for the dimensions i to
+    i + block - 1 of the order: `block`, how many there are; `enter(params, cache, i)`, what `inside` needs of the cache;
+    `inside(params, inner, x)`, their conditionals [..., block, outputs] given their own encoded values [..., block, inputs],
+    each from those before it; and `leave(params, cache, inner, x)`, the cache after them. The last block may go on beyond the
+    last dimension.
     """
 
     permutation: np.ndarray  # the dimensions, in the order in which they are generated
