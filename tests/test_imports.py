@@ -13,7 +13,7 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "ppgen").rg
 
 # From the bottom to the top; a name may import its own line and the lines before it.
 HOUSE = (
-    ("errors", "data"),
+    ("errors", "arguments", "data"),
     ("ops",),
     ("backends",),
     ("language",),

@@ -4,8 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ppgen import ops
-from ppgen.distributions import arguments
+from ppgen import arguments, ops
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, check_event
 
 
@@ -17,7 +16,7 @@ class StandardNormal(Learnable):
 
     def __init__(self, *event_shape: int) -> None:
         sizes = arguments.sizes(type(self).__name__, "event_shape", event_shape, empty=True)
-        arguments.settle(self, event_shape=sizes)
+        arguments.assign(self, event_shape=sizes)
 
     def log_prob(self, params: Parameters, x: ops.Array, context: Any = None) -> ops.Array:
         check_event(self, x)
@@ -39,7 +38,7 @@ class StandardUniform(Learnable):
 
     def __init__(self, *event_shape: int) -> None:
         sizes = arguments.sizes(type(self).__name__, "event_shape", event_shape, empty=True)
-        arguments.settle(self, event_shape=sizes)
+        arguments.assign(self, event_shape=sizes)
 
     def log_prob(self, params: Parameters, x: ops.Array, context: Any = None) -> ops.Array:
         check_event(self, x)

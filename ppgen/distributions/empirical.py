@@ -8,8 +8,7 @@ from numbers import Integral
 
 import numpy as np
 
-from ppgen import ops
-from ppgen.distributions import arguments
+from ppgen import arguments, ops
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event, interval
 
 
@@ -51,7 +50,7 @@ class Empirical(Learnable):
                 f"{len(outside)} such rows of {len(kept)}. Give the support that the rows have, or leave them out."
             )
         kept.setflags(write=False)
-        arguments.settle(self, atoms=kept, support=support)
+        arguments.assign(self, atoms=kept, support=support)
 
     reparameterised = False
 

@@ -3,8 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.autoregressive.conditionals import Conditional, Gaussian, choose
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
 from ppgen.distributions.log_zero import finite, infinite
@@ -61,10 +60,10 @@ class HiddenMarkov(Learnable):
     hides = True
 
     def __post_init__(self) -> None:
-        arguments.settle(self, length=arguments.size("HiddenMarkov", "length", self.length))
-        arguments.settle(self, states=arguments.size("HiddenMarkov", "states", self.states))
+        arguments.assign(self, length=arguments.size("HiddenMarkov", "length", self.length))
+        arguments.assign(self, states=arguments.size("HiddenMarkov", "states", self.states))
         if self.features is not None:
-            arguments.settle(self, features=arguments.size("HiddenMarkov", "features", self.features))
+            arguments.assign(self, features=arguments.size("HiddenMarkov", "features", self.features))
         arguments.kind("HiddenMarkov", "emission", self.emission, Conditional, "conditionals.Gaussian()")
 
     @property

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from ppgen import nn, ops
+from ppgen import arguments, nn, ops
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, interval
 from ppgen.errors import NoLikelihoodError
 
@@ -53,12 +53,8 @@ class Implicit(Learnable):
 
     def __post_init__(self) -> None:
         for name in ("event_shape", "hidden"):
-            sizes = getattr(self, name)
-            if not (isinstance(sizes, tuple | list) and all(isinstance(n, int) and n > 0 for n in sizes)):
-                raise ValueError(f"expected {name} to be a tuple of positive integers, such as (64,); got {sizes!r}.")
-            object.__setattr__(self, name, tuple(sizes))
-        if not (isinstance(self.noise, int) and self.noise > 0):
-            raise ValueError(f"expected noise to be a positive integer; got {self.noise!r}.")
+            arguments.assign(self, **{name: arguments.sizes("Implicit", name, getattr(self, name), empty=True)})
+        arguments.assign(self, noise=arguments.size("Implicit", "noise", self.noise))
         interval(self.support, "Draws of a network are continuous: discrete values would carry no gradient.")
         _ = self.net  # checks its arguments
 

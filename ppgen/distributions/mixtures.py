@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.autoregressive.conditionals import choose
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
 from ppgen.distributions.log_zero import finite, infinite
@@ -64,7 +63,7 @@ class Mixture(Learnable):
                 f"expected components that all have a density, or all probabilities of single values; got {', '.join(named)}, "
                 "of which no sum is either. Take a density in the place of Empirical, such as a GaussianMixture."
             )
-        arguments.settle(self, context=arguments.size("Mixture", "context", self.context, least=0))
+        arguments.assign(self, context=arguments.size("Mixture", "context", self.context, least=0))
         sizes = {component.context for component in self.components} - {0}
         if sizes - {self.context}:
             raise ValueError(
@@ -177,7 +176,7 @@ class GaussianMixture(Learnable):
     def __post_init__(self) -> None:
         for name in ("dim", "components", "context"):
             size = arguments.size("GaussianMixture", name, getattr(self, name), least=int(name != "context"))
-            arguments.settle(self, **{name: size})
+            arguments.assign(self, **{name: size})
         if self.covariance not in ("diagonal", "full"):
             raise ValueError(f"expected covariance to be 'diagonal' or 'full'; got {self.covariance!r}.")
 

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ppgen import ops
+from ppgen import arguments, ops
 from ppgen.language import dist, param, plate, sample
-from ppgen.models import arguments
 
 
 def gaussian_mixture(features: int, components: int) -> tuple[Callable, Callable]:

@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ppgen import ops
+from ppgen import arguments, ops
 from ppgen.errors import DataError
 from ppgen.language import dist, param, plate, sample
-from ppgen.models import arguments
 
 
 def linear_regression(features: int, scale: float = 1.0) -> tuple[Callable, Callable]:

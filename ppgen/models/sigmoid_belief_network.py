@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ppgen import nn
+from ppgen import arguments, nn
 from ppgen.language import dist, module, param, plate, sample
-from ppgen.models import arguments
 from ppgen.models.layers import numbers
 
 

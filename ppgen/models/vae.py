@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from ppgen import nn, ops
+from ppgen import arguments, nn, ops
 from ppgen.distributions import Learnable
 from ppgen.language import dist, module, param, plate, sample
-from ppgen.models import arguments
 from ppgen.models.layers import numbers
 
 LIKELIHOODS = ("bernoulli", "gaussian")

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from ppgen import ops
-from ppgen.nn.arguments import is_size, settle, size, sizes
+from ppgen.arguments import assign, is_size, size, sizes
 from ppgen.nn.mlp import ACTIVATIONS, check_activation
 from ppgen.nn.spec import Spec
 from ppgen.nn.start import bound, linear
@@ -48,7 +48,7 @@ class ConvNet:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        settle(
+        assign(
             self,
             inputs=size("ConvNet", "inputs", self.inputs),
             hidden=sizes("ConvNet", "hidden", self.hidden),
@@ -114,13 +114,13 @@ class ConvEncoder:
 
     def __post_init__(self) -> None:
         several = isinstance(self.outputs, tuple)
-        settle(
+        assign(
             self,
             hidden=sizes("ConvEncoder", "hidden", self.hidden, empty=True),
             outputs=(sizes if several else size)("ConvEncoder", "outputs", self.outputs),
             kernel=_odd(self.kernel),
         )
-        settle(self, shape=_image(self.shape, self.hidden))
+        assign(self, shape=_image(self.shape, self.hidden))
         check_activation(self.activation)
 
     def specs(self) -> dict[str, Spec]:
@@ -180,13 +180,13 @@ class ConvDecoder:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        settle(
+        assign(
             self,
             inputs=size("ConvDecoder", "inputs", self.inputs),
             hidden=sizes("ConvDecoder", "hidden", self.hidden, empty=True),
             kernel=_odd(self.kernel),
         )
-        settle(self, shape=_image(self.shape, self.hidden))
+        assign(self, shape=_image(self.shape, self.hidden))
         check_activation(self.activation)
 
     def specs(self) -> dict[str, Spec]:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from ppgen import ops
-from ppgen.nn.arguments import is_size, settle
+from ppgen.arguments import assign, is_size
 from ppgen.nn.spec import Spec
 from ppgen.nn.start import linear
 
@@ -61,7 +61,7 @@ class MLP:
             )
         check_activation(activation)
         outputs = tuple(map(int, last)) if isinstance(last, tuple) else int(last)
-        settle(self, sizes=(*map(int, inner), outputs), activation=activation)
+        assign(self, sizes=(*map(int, inner), outputs), activation=activation)
 
     @property
     def heads(self) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import ops
-from ppgen.nn.arguments import settle, size
+from ppgen.arguments import assign, size
 from ppgen.nn.spec import Spec, gather, part
 from ppgen.nn.start import bound, linear
 
@@ -31,7 +31,7 @@ class Cell:
     states = 1
 
     def __post_init__(self) -> None:
-        settle(self, **{name: size(type(self).__name__, name, getattr(self, name)) for name in ("inputs", "hidden")})
+        assign(self, **{name: size(type(self).__name__, name, getattr(self, name)) for name in ("inputs", "hidden")})
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path; the gates' columns lie side by side."""
@@ -130,7 +130,7 @@ class RecurrentNetwork:
         if self.cell not in CELLS:
             raise ValueError(f"expected a cell, one of {tuple(CELLS)}; got {self.cell!r}.")
         for name, least in (("length", 1), ("hidden", 1), ("outputs", 1), ("inputs", 1), ("context", 0)):
-            settle(self, **{name: size("RecurrentNetwork", name, getattr(self, name), least)})
+            assign(self, **{name: size("RecurrentNetwork", name, getattr(self, name), least)})
 
     @property
     def permutation(self) -> np.ndarray:

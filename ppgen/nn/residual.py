@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ppgen import ops
-from ppgen.nn.arguments import settle, size, sizes
+from ppgen.arguments import assign, size, sizes
 from ppgen.nn.mlp import ACTIVATIONS, check_activation
 from ppgen.nn.spec import Spec
 from ppgen.nn.start import bound, linear
@@ -42,7 +42,7 @@ class ResidualMLP:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        settle(
+        assign(
             self,
             inputs=size("ResidualMLP", "inputs", self.inputs),
             hidden=sizes("ResidualMLP", "hidden", self.hidden),

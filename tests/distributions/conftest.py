@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import ppgen
-from ppgen import nn, ops
+from ppgen import ops
+from ppgen.distributions.autoregressive.blocks import BlockwiseMLP
 from ppgen.distributions.registry import DISTRIBUTIONS, IMPLICIT, TRANSFORMS
 
 PARTICLES, ROWS = 2, 3
@@ -225,7 +226,7 @@ def _variables():
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Masked networks, made anew, have blocks of three, so that a few dimensions are several blocks."""
-    monkeypatch.setattr(nn.MaskedMLP, "block", property(lambda self: min(self.dim, 3)))
+    monkeypatch.setattr(BlockwiseMLP, "block", property(lambda self: min(self.dim, 3)))
 
 
 @pytest.fixture
@@ -235,7 +236,7 @@ def planted_in_blocks(monkeypatch):
 
     def plant(bug):
         if bug == "a block forgotten":
-            monkeypatch.setattr(nn.MaskedMLP, "leave", lambda self, params, cache, inner, x: cache)
+            monkeypatch.setattr(BlockwiseMLP, "leave", lambda self, params, cache, inner, x: cache)
         else:
             monkeypatch.setattr(
                 ops, "settle", lambda update, x, turns, exact=False: settle(update, x, turns - exact, exact)

@@ -151,9 +151,9 @@ def test_draws_of_a_linear_network_are_gaussian(backend):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Implicit((0,)), r"event_shape to be a tuple of positive integers, such as \(64,\); got \(0,\)"),
-        (lambda: Implicit(64), r"event_shape to be a tuple of positive integers, such as \(64,\); got 64"),
-        (lambda: Implicit((2,), hidden=(8.0,)), r"hidden to be a tuple of positive integers.*got \(8\.0,\)"),
+        (lambda: Implicit((0,)), r"Implicit: expected each of event_shape to be a positive integer; got 0"),
+        (lambda: Implicit(64), r"expected event_shape to be a tuple of positive integers, one a layer; got 64"),
+        (lambda: Implicit((2,), hidden=(8.0,)), r"expected each of hidden to be a positive integer; got 8\.0"),
         (lambda: Implicit((2,), noise=0), "noise to be a positive integer; got 0"),
         (
             lambda: Implicit((2,), support="boolean"),

@@ -3,8 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from ppgen import ops
-from ppgen.distributions import arguments
+from ppgen import arguments, ops
 from ppgen.distributions.learnable import Noise
 from ppgen.distributions.scales import BOUND, bounded, check_bound
 
@@ -71,7 +70,7 @@ class Categorical(Conditional):
     classes: int
 
     def __post_init__(self) -> None:
-        arguments.settle(self, classes=arguments.size("Categorical", "classes", self.classes, least=2))
+        arguments.assign(self, classes=arguments.size("Categorical", "classes", self.classes, least=2))
 
     @property
     def outputs(self) -> int:
@@ -127,7 +126,7 @@ class _Mixture(Conditional):
     components: int
 
     def __post_init__(self) -> None:
-        arguments.settle(self, components=arguments.size(type(self).__name__, "components", self.components))
+        arguments.assign(self, components=arguments.size(type(self).__name__, "components", self.components))
 
     @property
     def outputs(self) -> int:
@@ -228,7 +227,7 @@ class DiscretisedLogistics(_Logistics):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        arguments.settle(self, levels=arguments.size("DiscretisedLogistics", "levels", self.levels, least=2))
+        arguments.assign(self, levels=arguments.size("DiscretisedLogistics", "levels", self.levels, least=2))
 
     @property
     def support(self) -> int:

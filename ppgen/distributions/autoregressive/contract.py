@@ -6,8 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.autoregressive.conditionals import Conditional
 from ppgen.distributions.autoregressive.sampling import METHODS, generate
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, as_float, check_event
@@ -18,10 +17,11 @@ LEAST = {"dim": 1, "length": 1, "context": 0}  # of the sizes that a density of 
 class Network(Protocol):
     """Computes the parameters of all conditionals at once, and of one after another from what it has computed before.
 
-    One that goes block by block has these members in place of `step`, for the dimensions i to i + block - 1 of the order:
-    `block`, how many there are; `enter(params, cache, i)`, what `inside` needs of the cache; `inside(params, inner, x)`, their
-    conditionals [..., block, outputs] given their own encoded values [..., block, inputs], each from those before it; and
-    `leave(params, cache, inner, x)`, the cache after them. The last block may go on beyond the last dimension.
+    One that goes block by block, such as `BlockwiseMLP`, has these members in place of `step`, for the dimensions i to
+    i + block - 1 of the order: `block`, how many there are; `enter(params, cache, i)`, what `inside` needs of the cache;
+    `inside(params, inner, x)`, their conditionals [..., block, outputs] given their own encoded values [..., block, inputs],
+    each from those before it; and `leave(params, cache, inner, x)`, the cache after them. The last block may go on beyond the
+    last dimension.
     """
 
     permutation: np.ndarray  # the dimensions, in the order in which they are generated
@@ -56,7 +56,7 @@ class Autoregressive(Learnable):
     def __post_init__(self) -> None:
         owner = type(self).__name__
         for name in LEAST.keys() & {field.name for field in fields(self)}:
-            arguments.settle(self, **{name: arguments.size(owner, name, getattr(self, name), LEAST[name])})
+            arguments.assign(self, **{name: arguments.size(owner, name, getattr(self, name), LEAST[name])})
         arguments.kind(owner, "conditional", self.conditional, Conditional, "conditionals.Gaussian()")
         if self.method not in METHODS:
             raise ValueError(f"{owner}: expected a method of drawing, one of {tuple(METHODS)}; got {self.method!r}.")

@@ -5,8 +5,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.autoregressive.nade import NADENetwork
@@ -57,7 +56,7 @@ class DeepNADE(Autoregressive):
 
     def __post_init__(self) -> None:
         hidden = arguments.sizes("DeepNADE", "hidden", self.hidden)
-        arguments.settle(self, hidden=hidden, order=arguments.order("DeepNADE", self.order))
+        arguments.assign(self, hidden=hidden, order=arguments.order("DeepNADE", self.order))
         super().__post_init__()
 
     @cached_property

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from ppgen.distributions import arguments
+from ppgen import arguments
+from ppgen.distributions.autoregressive.blocks import BlockwiseMLP
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional
 from ppgen.distributions.autoregressive.contract import Autoregressive
-from ppgen.nn import MaskedMLP
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class FVSBN(Autoregressive):
     method: str = "incremental"
 
     def __post_init__(self) -> None:
-        arguments.settle(self, order=arguments.order("FVSBN", self.order))
+        arguments.assign(self, order=arguments.order("FVSBN", self.order))
         super().__post_init__()
 
     @cached_property
-    def net(self) -> MaskedMLP:
+    def net(self) -> BlockwiseMLP:
         """A masked layer, the only one."""
-        return MaskedMLP(self.dim, (), self.conditional.outputs, self.conditional.inputs, self.context, self.order)
+        return BlockwiseMLP(self.dim, (), self.conditional.outputs, self.conditional.inputs, self.context, self.order)

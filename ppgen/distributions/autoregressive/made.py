@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from ppgen.distributions import arguments
+from ppgen import arguments
+from ppgen.distributions.autoregressive.blocks import BlockwiseMLP
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional
 from ppgen.distributions.autoregressive.contract import Autoregressive
-from ppgen.nn import MaskedMLP
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class MADE(Autoregressive):
 
     def __post_init__(self) -> None:
         hidden = arguments.sizes("MADE", "hidden", self.hidden, empty=True)
-        arguments.settle(self, hidden=hidden, order=arguments.order("MADE", self.order))
+        arguments.assign(self, hidden=hidden, order=arguments.order("MADE", self.order))
         super().__post_init__()
 
     @cached_property
-    def net(self) -> MaskedMLP:
+    def net(self) -> BlockwiseMLP:
         """The masked network."""
-        return MaskedMLP(
+        return BlockwiseMLP(
             self.dim, self.hidden, self.conditional.outputs, self.conditional.inputs, self.context, self.order,
             self.activation, self.residual, self.direct, self.seed,
         )  # fmt: skip

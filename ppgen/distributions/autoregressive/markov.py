@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.autoregressive.conditionals import Categorical
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.learnable import Parameters
@@ -49,7 +48,7 @@ class MarkovChain(Autoregressive):
 
     def __post_init__(self) -> None:
         classes = arguments.size("MarkovChain", "classes", self.classes, least=2)
-        arguments.settle(self, classes=classes, order=arguments.size("MarkovChain", "order", self.order))
+        arguments.assign(self, classes=classes, order=arguments.size("MarkovChain", "order", self.order))
         super().__post_init__()
 
     @cached_property

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional, MixtureOfGaussians
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.learnable import Parameters
@@ -16,7 +15,7 @@ from ppgen.nn.masked import check_order
 from ppgen.nn.mlp import ACTIVATIONS, check_activation
 from ppgen.nn.start import bound
 
-BLOCK = 8  # columns computed at a time: at D = 784 and H = 500, 4 to 8 are fastest on two cores
+BLOCK = 8  # columns computed at a time: fewer take more steps, more take more work in each
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class NADE(Autoregressive):
     def __post_init__(self) -> None:
         owner = type(self).__name__
         hidden = arguments.size(owner, "hidden", self.hidden)
-        arguments.settle(self, hidden=hidden, order=arguments.order(owner, self.order))
+        arguments.assign(self, hidden=hidden, order=arguments.order(owner, self.order))
         super().__post_init__()
 
     @cached_property

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.autoregressive.contract import Autoregressive, Network
 from ppgen.distributions.autoregressive.sampling import generate
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
@@ -76,14 +75,14 @@ class OrderEnsemble(Learnable):
                 f"got {self.base!r}. Leave out its order: the ensemble has its own."
             )
         if isinstance(self.orders, Integral):
-            arguments.settle(self, orders=arguments.size("OrderEnsemble", "orders", self.orders))
+            arguments.assign(self, orders=arguments.size("OrderEnsemble", "orders", self.orders))
             return
         if not isinstance(self.orders, Sized) or not len(self.orders):
             raise ValueError(
                 f"OrderEnsemble: expected how many orders, or one or more of them; got {self.orders!r}. "
                 "Write orders=8, or orders=((0, 1, 2), (2, 1, 0))."
             )
-        arguments.settle(self, orders=tuple(arguments.order("OrderEnsemble", order) for order in self.orders))
+        arguments.assign(self, orders=tuple(arguments.order("OrderEnsemble", order) for order in self.orders))
         for order in self.orders:
             check_order(order, self.base.event_shape[0])
 

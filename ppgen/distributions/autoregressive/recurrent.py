@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from ppgen.distributions import arguments
+from ppgen import arguments
 from ppgen.distributions.autoregressive.conditionals import Bernoulli, Conditional
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.nn import RecurrentNetwork
@@ -44,7 +44,7 @@ class Recurrent(Autoregressive):
     method: str = "incremental"
 
     def __post_init__(self) -> None:
-        arguments.settle(self, hidden=arguments.size("Recurrent", "hidden", self.hidden))
+        arguments.assign(self, hidden=arguments.size("Recurrent", "hidden", self.hidden))
         super().__post_init__()
 
     @cached_property

@@ -5,8 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
+from ppgen.distributions.autoregressive.blocks import BlockwiseMLP
 from ppgen.distributions.autoregressive.sampling import METHODS, generate
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.transform import Transform
@@ -17,7 +17,7 @@ LAST = ("out.", "context.direct", "direct.")  # what adds to the outputs of the 
 
 @dataclass(frozen=True)
 class AutoregressiveTransform(Transform):
-    r"""x_i = f(y_i; theta_i(y_<i)) from the data to the base (Papamakarios et al., 2017); it starts at the identity.
+    r"""y_i = f(x_i; theta_i(y_<i)) from the base to the data (Papamakarios et al., 2017); it starts at the identity.
 
     `inverse`, and so the density, is one pass; `forward`, and so drawing, goes dimension by dimension, or iterates (see
     `ppgen.distributions.autoregressive.sampling`). `Inverse(AutoregressiveTransform(...))` swaps the two: that is the
@@ -51,13 +51,13 @@ class AutoregressiveTransform(Transform):
         dim, context = arguments.size(owner, "dim", self.dim), arguments.size(owner, "context", self.context, least=0)
         arguments.kind(owner, "bijection", self.bijection, Bijection, "flows.Affine()")
         hidden = arguments.sizes(owner, "hidden", self.hidden, empty=True)
-        arguments.settle(self, dim=dim, context=context, hidden=hidden, order=arguments.order(owner, self.order))
+        arguments.assign(self, dim=dim, context=context, hidden=hidden, order=arguments.order(owner, self.order))
         _ = self.net  # checks the rest
 
     @cached_property
-    def net(self) -> nn.MaskedMLP:
+    def net(self) -> BlockwiseMLP:
         """The masked network."""
-        return nn.MaskedMLP(
+        return BlockwiseMLP(
             self.dim, self.hidden, self.bijection.outputs, context=self.context, order=self.order,
             residual=self.residual, activation=self.activation,
         )  # fmt: skip
@@ -71,7 +71,7 @@ class AutoregressiveTransform(Transform):
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
         theta = self.net.parameters(params, y[..., None], context)
-        x, log_slope = self.bijection.forward(theta, y)
+        x, log_slope = self.bijection.inverse(theta, y)
         return x, ops.sum(log_slope, -1)
 
     def forward(
@@ -81,7 +81,7 @@ class AutoregressiveTransform(Transform):
         x = ops.broadcast_to(x, shape)
         y = generate(
             self.method, self.net, params, lambda y: y[..., None],
-            lambda theta, x: self.bijection.inverse(theta, x[..., 0])[0], x[..., None], context,
+            lambda theta, x: self.bijection.forward(theta, x[..., 0])[0], x[..., None], context,
         )  # fmt: skip
         theta = self.net.parameters(params, y[..., None], context)
-        return y, -ops.sum(self.bijection.forward(theta, y)[1], -1)
+        return y, -ops.sum(self.bijection.inverse(theta, y)[1], -1)

@@ -7,12 +7,12 @@ from ppgen.distributions.scales import LAYER_BOUND, bounded, check_bound
 
 
 class Bijection:
-    """An increasing map of one number with `outputs` parameters theta; at theta = 0 it is the identity.
+    """An increasing map y = f(x) of one number with `outputs` parameters theta; at theta = 0 it is the identity.
 
-    In a coupling or an autoregressive transform `forward` goes from the data to the base, so that it is what a density
-    takes: it may be the cheaper one.
+    As in a `Transform`, `forward` goes from the base to the data and `inverse` from the data to the base. A density takes
+    `inverse`, so let that be the cheaper of the two.
 
-    `forward` and `inverse` give the value [...] and the log of the derivative [...] for `theta` [..., outputs].
+    Both give the value [...] and the log of its derivative [...] for `theta` [..., outputs].
     """
 
     outputs: int
@@ -28,20 +28,20 @@ class Bijection:
 
 @dataclass(frozen=True)
 class Shift(Bijection):
-    """A shift y = x + theta (NICE)."""
+    """A shift x = y + theta of the data (NICE)."""
 
     outputs = 1
 
     def forward(self, theta: ops.Array, x: ops.Array) -> tuple[ops.Array, ops.Array]:
-        return x + theta[..., 0], theta[..., 0] * 0
+        return x - theta[..., 0], theta[..., 0] * 0
 
     def inverse(self, theta: ops.Array, y: ops.Array) -> tuple[ops.Array, ops.Array]:
-        return y - theta[..., 0], theta[..., 0] * 0
+        return y + theta[..., 0], theta[..., 0] * 0
 
 
 @dataclass(frozen=True)
 class Affine(Bijection):
-    """An affine map y = x e^s + shift (RealNVP, MAF); the log-scale s = bound * tanh(theta / bound) is kept in bounds.
+    """An affine map x = y e^s + shift of the data (RealNVP, MAF); s = bound * tanh(theta / bound) is kept in bounds.
 
     See `scales.bounded` for why.
     """
@@ -53,12 +53,12 @@ class Affine(Bijection):
         check_bound("Affine", self.bound)
 
     def forward(self, theta: ops.Array, x: ops.Array) -> tuple[ops.Array, ops.Array]:
-        log_scale = self._log_scale(theta)
-        return x * ops.exp(log_scale) + theta[..., 0], log_scale
+        log_slope = -self._log_scale(theta)
+        return (x - theta[..., 0]) * ops.exp(log_slope), log_slope
 
     def inverse(self, theta: ops.Array, y: ops.Array) -> tuple[ops.Array, ops.Array]:
-        log_slope = -self._log_scale(theta)
-        return (y - theta[..., 0]) * ops.exp(log_slope), log_slope
+        log_scale = self._log_scale(theta)
+        return y * ops.exp(log_scale) + theta[..., 0], log_scale
 
     def _log_scale(self, theta: ops.Array) -> ops.Array:
         return bounded(theta, self.bound)[..., 1]  # in this order XLA computes several at a time

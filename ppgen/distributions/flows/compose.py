@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.flows.transform import Transform, image, one_an_event
 from ppgen.distributions.learnable import Parameters, Support
 
@@ -34,7 +33,7 @@ class Compose(Transform):
             raise ValueError("expected at least one transform; got none.")
         for transform in self.transforms:
             arguments.kind("Compose", "each part", transform, Transform, "flows.LU(2)")
-        arguments.settle(self, transforms=tuple(self.transforms))
+        arguments.assign(self, transforms=tuple(self.transforms))
         _ = self.dim, self.rank, self.context  # check that the parts agree
 
     @property

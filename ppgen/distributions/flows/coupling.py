@@ -5,8 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters
@@ -14,7 +13,7 @@ from ppgen.distributions.learnable import Parameters
 
 @dataclass(frozen=True)
 class Coupling(Transform):
-    r"""x_A = y_A, x_B = f(y_B; theta(y_A, context)) from the data to the base (Dinh et al., 2017); it starts at the identity.
+    r"""y_A = x_A, y_B = f(x_B; theta(x_A, context)) from the base to the data (Dinh et al., 2017); it starts at the identity.
 
     Both directions are one pass of the network, a `ppgen.nn.ResidualMLP`, and one bijection per dimension of B.
 
@@ -46,19 +45,19 @@ class Coupling(Transform):
     support = "real"
 
     def __post_init__(self) -> None:
-        arguments.settle(self, dim=arguments.size("Coupling", "dim", self.dim))
+        arguments.assign(self, dim=arguments.size("Coupling", "dim", self.dim))
         if self.dim == 1:
             raise ValueError(
                 "Coupling: expected at least two dimensions, as some say what is done to the others; got dim=1. "
                 "Use AutoregressiveTransform(1), or a flow made of it: MAF(1), NSF(1, autoregressive=True)."
             )
         if self.mask is not None:
-            object.__setattr__(self, "mask", tuple(map(bool, self.mask)))
+            arguments.assign(self, mask=tuple(map(bool, self.mask)))
             if len(self.mask) != self.dim or len(set(self.mask)) < 2:
                 raise ValueError(f"expected a mask of {self.dim} values, not all of them equal; got {self.mask}.")
-        arguments.settle(self, context=arguments.size("Coupling", "context", self.context, least=0))
+        arguments.assign(self, context=arguments.size("Coupling", "context", self.context, least=0))
         arguments.kind("Coupling", "bijection", self.bijection, Bijection, "flows.Affine()")
-        arguments.settle(self, hidden=arguments.sizes("Coupling", "hidden", self.hidden))
+        arguments.assign(self, hidden=arguments.sizes("Coupling", "hidden", self.hidden))
         _ = self.net  # checks the rest
 
     @cached_property
@@ -73,12 +72,12 @@ class Coupling(Transform):
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
-        return self._apply(self.bijection.inverse, params, x, context)
+        return self._apply(self.bijection.forward, params, x, context)
 
     def inverse(
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
-        return self._apply(self.bijection.forward, params, y, context)
+        return self._apply(self.bijection.inverse, params, y, context)
 
     @cached_property
     def _parts(self) -> tuple[np.ndarray, np.ndarray]:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters, Support, interval
 
@@ -23,7 +22,7 @@ class ActNorm(Transform):
     support = "real"
 
     def __post_init__(self) -> None:
-        arguments.settle(self, dim=arguments.size("ActNorm", "dim", self.dim))
+        arguments.assign(self, dim=arguments.size("ActNorm", "dim", self.dim))
 
     def specs(self) -> dict[str, nn.Spec]:
         return {"log_scale": nn.Spec((self.dim,)), "shift": nn.Spec((self.dim,))}
@@ -56,7 +55,7 @@ class Elementwise(Transform):
     support = "real"
 
     def __post_init__(self) -> None:
-        arguments.settle(self, rank=arguments.size(type(self).__name__, "rank", self.rank, least=0))
+        arguments.assign(self, rank=arguments.size(type(self).__name__, "rank", self.rank, least=0))
 
     def map(self, x: ops.Array) -> tuple[ops.Array, ops.Array]:
         """The value y = f(x) and log f'(x), elementwise."""
@@ -169,7 +168,7 @@ class AffineConstant(Transform):
         columns = {n.size for n in numbers.values() if n.ndim}
         if len(columns) > 1:
             raise ValueError(f"expected a loc and a scale for as many columns; got {sorted(columns)}.")
-        arguments.settle(self, **{name: tuple(n.tolist()) if n.ndim else float(n) for name, n in numbers.items()})
+        arguments.assign(self, **{name: tuple(n.tolist()) if n.ndim else float(n) for name, n in numbers.items()})
 
     @property
     def dim(self) -> int | None:

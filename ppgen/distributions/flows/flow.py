@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.flows.compose import Compose, common, tree
 from ppgen.distributions.flows.transform import Transform, image, one_an_event
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
@@ -36,7 +35,7 @@ class Flow(Learnable):
 
     def __post_init__(self) -> None:
         arguments.kind("Flow", "the base", self.base, Learnable, "StandardNormal(2)")
-        arguments.settle(self, transforms=self.transform.transforms)
+        arguments.assign(self, transforms=self.transform.transforms)
         _ = self.context  # checks that the parts agree
         if isinstance(self.base.support, int) or self.base.support == "boolean":
             raise ValueError(f"expected a continuous base; got {self.base!r}, of support {self.base.support!r}.")

@@ -6,8 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.compose import tree
 from ppgen.distributions.flows.transform import Around, Transform
@@ -60,7 +59,7 @@ class Pixelwise(Around):
 
 @dataclass(frozen=True)
 class ImageCoupling(Transform):
-    """Some numbers of an image stay, and set by a convolution network what is done to the others, from data to base.
+    """Some numbers of an image stay, and set by a convolution network what is done to the others.
 
     A subclass writes `net` and `_apply`.
 
@@ -84,9 +83,9 @@ class ImageCoupling(Transform):
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
-        arguments.settle(self, context=arguments.size(owner, "context", self.context, least=0))
+        arguments.assign(self, context=arguments.size(owner, "context", self.context, least=0))
         arguments.kind(owner, "bijection", self.bijection, Bijection, "flows.Affine()")
-        arguments.settle(self, hidden=arguments.sizes(owner, "hidden", self.hidden))
+        arguments.assign(self, hidden=arguments.sizes(owner, "hidden", self.hidden))
         _ = self.net  # checks the rest
 
     @property
@@ -101,13 +100,13 @@ class ImageCoupling(Transform):
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
         check_channels(self, x, self.channels)
-        return self._apply(self.bijection.inverse, params, x, context)
+        return self._apply(self.bijection.forward, params, x, context)
 
     def inverse(
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
         check_channels(self, y, self.channels)
-        return self._apply(self.bijection.forward, params, y, context)
+        return self._apply(self.bijection.inverse, params, y, context)
 
     def _apply(self, map_: Map, params: Parameters, x: ops.Array, context: ops.Array | None) -> tuple:
         """The image after `map_`, a direction of the bijection, and the log-determinant."""

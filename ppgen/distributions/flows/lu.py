@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters
 
@@ -33,7 +32,7 @@ class LU(Transform):
     support = "real"
 
     def __post_init__(self) -> None:
-        arguments.settle(self, dim=arguments.size("LU", "dim", self.dim))
+        arguments.assign(self, dim=arguments.size("LU", "dim", self.dim))
 
     def specs(self) -> dict[str, nn.Spec]:
         return {"matrix": nn.Spec((self.dim, self.dim)), "shift": nn.Spec((self.dim,))}

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.bases import StandardNormal
 from ppgen.distributions.flows.compose import common, tree
 from ppgen.distributions.flows.transform import Transform, image, one_an_event
@@ -41,7 +40,7 @@ class MultiScale(Learnable):
     stages: tuple[Transform, ...]
 
     def __post_init__(self) -> None:
-        arguments.settle(self, event_shape=tuple(self.event_shape), stages=tuple(self.stages))
+        arguments.assign(self, event_shape=tuple(self.event_shape), stages=tuple(self.stages))
         check_sides(self.event_shape, len(self.stages))
         for stage in self.stages:
             arguments.kind("MultiScale", "each stage", stage, Transform, "flows.Inverse(flows.Squeeze())")

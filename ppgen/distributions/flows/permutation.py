@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ppgen import ops
-from ppgen.distributions import arguments
+from ppgen import arguments, ops
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters
 
@@ -30,7 +29,7 @@ class Permutation(Transform):
     order: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        arguments.settle(self, order=arguments.order("Permutation", self.order))
+        arguments.assign(self, order=arguments.order("Permutation", self.order))
         if not self.order or sorted(self.order) != list(range(len(self.order))):
             raise ValueError(f"expected an order with each of 0..{len(self.order) - 1} once; got {self.order}.")
 

@@ -3,8 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.flows.compose import tree
 from ppgen.distributions.flows.transform import Around, Transform
 from ppgen.distributions.learnable import Parameters
@@ -31,7 +30,7 @@ class Repeat(Around):
     transform: Transform
 
     def __post_init__(self) -> None:
-        arguments.settle(self, times=arguments.size("Repeat", "times", self.times))
+        arguments.assign(self, times=arguments.size("Repeat", "times", self.times))
         arguments.kind("Repeat", "the transform", self.transform, Transform, "flows.LU(2)")
         if not self.transform.specs():
             raise ValueError(f"expected a transform with parameters to repeat; got {self.transform!r}. Use Compose.")

@@ -13,10 +13,10 @@ SMALLEST = 1e-3  # width and height of a bin, as a share of the whole interval; 
 class RationalQuadraticSpline(Bijection):
     r"""A monotone spline on [-bound, bound], the identity outside (Durkan et al., 2019).
 
-    Knots :math:`(x_k, y_k)` with slopes :math:`d_k` cut the interval into bins. In the bin of x, of width w, height h and
-    mean slope s = h / w, with :math:`\xi = (x - x_k) / w`:
+    It takes the data, as densities do, and draws take its inverse. Knots :math:`(y_k, x_k)` with slopes :math:`d_k` cut the
+    interval into bins. In the bin of y, of width w, height h and mean slope s = h / w, with :math:`\xi = (y - y_k) / w`:
 
-    .. math:: f(x) = y_k + h \frac{s \xi^2 + d_k \xi (1 - \xi)}{s + (d_k + d_{k+1} - 2 s) \xi (1 - \xi)}
+    .. math:: f^{-1}(y) = x_k + h \frac{s \xi^2 + d_k \xi (1 - \xi)}{s + (d_k + d_{k+1} - 2 s) \xi (1 - \xi)}
 
     Theta holds the logits of the widths, those of the heights, and the slopes at the inner knots (at the ends the slope
     is 1, so that f and its derivative are continuous). Outside the tails are those of the base: a spline moves no mass
@@ -52,27 +52,27 @@ class RationalQuadraticSpline(Bijection):
         inside = self._inside(x)
         (left, width), (bottom, height), slopes = self._bins(theta)
         at = ops.where(inside, x, 0.0)  # outside nothing is computed that could overflow, not even a gradient
-        number = self._bin(left, at)
+        number = self._bin(bottom, at)
         left, width, bottom, height, *slopes = (_pick(number, of) for of in (left, width, bottom, height, *slopes))
-        xi = ops.clip((at - left) / width, 0.0, 1.0)
-        share, log_slope = _curve(xi, height / width, *slopes)
-        return ops.where(inside, bottom + height * share, x), ops.where(inside, log_slope, 0.0)
+        xi = _solve(ops.clip((at - bottom) / height, 0.0, 1.0), height / width, *slopes)
+        _, log_slope = _curve(xi, height / width, *slopes)
+        return ops.where(inside, left + width * xi, x), ops.where(inside, -log_slope, 0.0)
 
     def inverse(self, theta: ops.Array, y: ops.Array) -> tuple[ops.Array, ops.Array]:
         inside = self._inside(y)
         (left, width), (bottom, height), slopes = self._bins(theta)
         at = ops.where(inside, y, 0.0)
-        number = self._bin(bottom, at)
+        number = self._bin(left, at)
         left, width, bottom, height, *slopes = (_pick(number, of) for of in (left, width, bottom, height, *slopes))
-        xi = _solve(ops.clip((at - bottom) / height, 0.0, 1.0), height / width, *slopes)
-        _, log_slope = _curve(xi, height / width, *slopes)
-        return ops.where(inside, left + width * xi, y), ops.where(inside, -log_slope, 0.0)
+        xi = ops.clip((at - left) / width, 0.0, 1.0)
+        share, log_slope = _curve(xi, height / width, *slopes)
+        return ops.where(inside, bottom + height * share, y), ops.where(inside, log_slope, 0.0)
 
     def _inside(self, x: ops.Array) -> ops.Array:
         return (x > -self.bound) & (x < self.bound)
 
     def _bins(self, theta: ops.Array) -> tuple:
-        """Starts and sizes [..., K] of the bins along x, the same along y, slopes where bins start and where they end."""
+        """Starts and sizes [..., K] of the bins along y, the same along x, slopes where bins start and where they end."""
         widths, heights, slopes = ops.split(theta, (self.bins, self.bins, self.bins - 1))
 
         def edges(logits: ops.Array) -> tuple[ops.Array, ops.Array]:
@@ -84,12 +84,12 @@ class RationalQuadraticSpline(Bijection):
         return edges(widths), edges(heights), (ops.concatenate([end, slopes]), ops.concatenate([slopes, end]))
 
     def _bin(self, starts: ops.Array, x: ops.Array) -> ops.Array:
-        """The number of the bin that holds x, [...]."""
+        """The number of the bin that holds x [...], given where bins start."""
         return ops.as_integer(ops.sum(ops.as_type_of(starts[..., 1:] <= x[..., None], x), -1))
 
 
 def _shares(logits: ops.Array) -> ops.Array:
-    """The softmax of each row, written out: on rows so short torch's own takes seven times as long."""
+    """The softmax of each row, written out: torch's own is made for longer rows."""
     weights = ops.exp(logits - ops.stop_gradient(ops.amax(logits, -1))[..., None])
     return weights / ops.sum(weights, -1, keepdims=True)
 
@@ -101,7 +101,7 @@ def _pick(number: ops.Array, values: ops.Array) -> ops.Array:
 
 
 def _curve(xi: ops.Array, slope: ops.Array, start: ops.Array, end: ops.Array) -> tuple[ops.Array, ops.Array]:
-    """The share of the bin's height that is reached at xi, and the log of the derivative dy/dx."""
+    """The share of the bin's height that is reached at xi, and the log of the slope there."""
     product = xi * (1 - xi)
     below = slope + (start + end - 2 * slope) * product
     rise = end * ops.square(xi) + 2 * slope * product + start * ops.square(1 - xi)

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from ppgen import nn, ops
-from ppgen.distributions import arguments
+from ppgen import arguments, nn, ops
 from ppgen.distributions.learnable import Parameters, Support, interval
 
 

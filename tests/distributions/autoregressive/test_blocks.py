@@ -1,4 +1,4 @@
-"""The masked perceptron: what each output sees, and that going step by step computes the same."""
+"""Masked perceptrons: what each output sees, and that going block by block computes the same."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import ppgen
-from ppgen import nn, ops
+from ppgen import ops
+from ppgen.distributions.autoregressive.blocks import BlockwiseMLP
 
 ARRAY = {"numpyro": jnp.asarray, "pyro": lambda x: torch.from_numpy(np.array(x))}
 BLOCK = 4
@@ -25,8 +26,8 @@ NETS = {
 
 
 @pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(nn.MaskedMLP, "block", property(lambda self: min(self.dim, BLOCK)))
+def blocks_of_four(monkeypatch):
+    monkeypatch.setattr(BlockwiseMLP, "block", property(lambda self: min(self.dim, BLOCK)))
 
 
 def values(net, rows, backend):
@@ -45,7 +46,7 @@ def values(net, rows, backend):
 @pytest.mark.parametrize("name", NETS)
 def test_outputs_see_earlier_inputs_only(name):
     """Changing one input changes its later outputs, where there are units for it, and no other."""
-    net = nn.MaskedMLP(activation="tanh", **NETS[name])
+    net = BlockwiseMLP(activation="tanh", **NETS[name])
     params, x, context = values(net, (1,), "numpyro")
     with ppgen.using("numpyro"):
         run = jax.jit(net.parameters)
@@ -60,7 +61,7 @@ def test_outputs_see_earlier_inputs_only(name):
 @pytest.mark.parametrize("name", NETS)
 def test_block_by_block(name, backend):
     """Blocks give what one pass gives, each output from the earlier inputs of its block; the last may go on past the end."""
-    net = nn.MaskedMLP(activation="tanh", **NETS[name])
+    net = BlockwiseMLP(activation="tanh", **NETS[name])
     rows = (2, 3)
 
     def both(params, x, context):
