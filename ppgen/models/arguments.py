@@ -10,7 +10,7 @@ __all__ = ["choice", "positive", "size", "sizes"]
 
 def positive(model: str, name: str, value: Any) -> float:
     """`value` as a positive finite number, or ValueError."""
-    if not isinstance(value, Real) or not 0 < value < float("inf"):
+    if not isinstance(value, Real) or not 0 < float(value) < float("inf"):
         raise ValueError(
             f"{model}: expected {name} to be a positive number; got {value!r}. Give a standard deviation above 0."
         )

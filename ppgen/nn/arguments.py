@@ -7,7 +7,7 @@ from typing import Any
 
 def is_size(value: Any, least: int = 1) -> bool:
     """Whether `value` is an integer, NumPy's too, of at least `least`."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def size(owner: str, name: str, value: Any, least: int = 1) -> int:
