@@ -166,11 +166,10 @@ class Judge:
 
     def __init__(self, net: Learnable, rows: np.ndarray) -> None:
         self.rows = {"x": rows}
-        self.trainer = ppgen.Trainer(density(net), algorithm=ppgen.MaximumLikelihood())
-        self.trainer.init({"x": rows[:2]})
+        self.problem = ppgen.Problem(density(net), data={"x": rows[:2]})
 
     def __call__(self, params: dict[str, Any]) -> ppgen.Evaluation:
-        return ppgen.evaluation.evaluate(self.trainer, params, self.rows)
+        return ppgen.evaluation.likelihood(self.problem, params, self.rows)
 
 
 def plan(recipe: Recipe, data: ppgen.data.Dataset, options: argparse.Namespace) -> int:

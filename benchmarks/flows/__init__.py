@@ -1,6 +1,5 @@
-"""The same flows in ppgen, zuko and flowjax, trained in the same way.
+"""The same densities in ppgen, zuko, flowjax and torch, trained in the same way.
 
-Every file has `start(task, train) -> (advance, log_prob, parameters)`. `advance(index)` takes one Adam step on each batch
-`train[index[step]]`; `log_prob(rows)` gives the log density of each row, in nats; and
-`parameters` is how many numbers are learned.
+Every file `in_....py` has `start(task, train) -> Learner`; `task.py` says what those are, `compare.py` trains them side by
+side.
 """

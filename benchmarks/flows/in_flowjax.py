@@ -10,16 +10,16 @@ from flowjax import flows
 from flowjax.bijections import RationalQuadraticSpline
 from flowjax.distributions import Normal
 
-from benchmarks.flows.task import BINS, BOUND, CLIP, HIDDEN, TRANSFORMS, Task
+from benchmarks.flows.task import BINS, BOUND, CLIP, HIDDEN, TRANSFORMS, Learner, Task
 
 
-def start(task: Task, train: np.ndarray):
-    make = flows.masked_autoregressive_flow if task.flow in ("MAF", "NSF") else flows.coupling_flow
+def start(task: Task, train: np.ndarray) -> Learner:
+    make = flows.masked_autoregressive_flow if task.model in ("MAF", "NSF") else flows.coupling_flow
     spline = RationalQuadraticSpline(knots=BINS - 1, interval=BOUND)  # it counts inner knots
     flow = make(
         jax.random.key(task.seed),
         base_dist=Normal(jnp.zeros(train.shape[1])),
-        transformer=spline if task.flow.startswith("NSF") else None,
+        transformer=spline if task.model.startswith("NSF") else None,
         flow_layers=TRANSFORMS,
         nn_width=HIDDEN[0],
         nn_depth=len(HIDDEN),
@@ -52,4 +52,4 @@ def start(task: Task, train: np.ndarray):
     def log_prob(rows: np.ndarray) -> np.ndarray:
         return np.asarray(compiled(state[0], rows))
 
-    return advance, log_prob, sum(leaf.size for leaf in jax.tree.leaves(learned))
+    return Learner(advance, log_prob, sum(leaf.size for leaf in jax.tree.leaves(learned)))

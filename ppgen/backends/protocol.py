@@ -43,6 +43,7 @@ class Request:
         mean: sites that take their distribution's mean in place of a draw.
         density: compute log densities of drawn sites.
         reals: also find the unconstrained values of continuous draws.
+        training: networks are in training: those that are then noisy (dropout) are so.
     """
 
     draw: str | None = "pathwise"
@@ -50,6 +51,7 @@ class Request:
     mean: frozenset[str] = frozenset()
     density: bool = True
     reals: bool = False
+    training: bool = False
 
 
 @dataclass(frozen=True)

@@ -341,6 +341,10 @@ class Recorder(ABC):
         """A site's log density over its batch shape, scaled and masked as the program says."""
 
     @abstractmethod
+    def uniform(self, shape: tuple[int, ...]) -> Any:
+        """Fresh uniform numbers in [0, 1) for a network's own noise, from the key of the run."""
+
+    @abstractmethod
     def total(self, log_density: Any) -> Any:
         """A log density summed over all plates, a number a particle."""
 

@@ -1,6 +1,7 @@
 """Small pure networks over `ppgen.ops`; they hold shapes, not arrays."""
 
 from ppgen.nn.convolution import ConvDecoder, ConvEncoder, ConvNet
+from ppgen.nn.dropout import Dropout
 from ppgen.nn.layers import Convolution, Embedding, LayerNorm
 from ppgen.nn.masked import MaskedMLP
 from ppgen.nn.mlp import MLP
@@ -17,6 +18,7 @@ __all__ = [
     "ConvEncoder",
     "ConvNet",
     "Convolution",
+    "Dropout",
     "Embedding",
     "LayerNorm",
     "MaskedMLP",

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from ppgen import ops
 from ppgen.nn.arguments import is_size, settle, size, sizes
-from ppgen.nn.mlp import ACTIVATIONS, check_activation, gain
+from ppgen.nn.mlp import ACTIVATIONS, check_activation
 from ppgen.nn.spec import Spec
+from ppgen.nn.start import bound, linear
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,14 @@ class ConvNet:
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
-        width, k, g = self.hidden[0], self.kernel, gain(self.activation)
-        specs = _layer("in", self.inputs, width, k, 3.0)
+        width, k = self.hidden[0], self.kernel
+        entering = self.inputs * k**2 + self.context
+        specs = _layer("in", self.inputs, width, k, entering)
         if self.context:
-            specs["context.weight"] = Spec((self.context, width), math.sqrt(3.0 / self.context))
+            specs["context.weight"] = Spec((self.context, width), bound(entering))
         for i, inner in enumerate(self.hidden):
-            specs |= _layer(f"{i}", width, inner, k, g)
-            specs |= _layer(f"{i}.back", inner, width, 1, g / len(self.hidden))  # all blocks add what came in
-        return specs | _layer("out", width, self.outputs, k, 0.0)
+            specs |= _layer(f"{i}", width, inner, k) | _layer(f"{i}.back", inner, width, 1)
+        return specs | {"out.weight": Spec((self.outputs, width, k, k)), "out.bias": Spec((self.outputs,))}
 
     def apply(self, params: dict[str, ops.Array], x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """The outputs [..., outputs, h, w] for `x` [..., inputs, h, w] and `context` [..., context]."""
@@ -124,11 +126,10 @@ class ConvEncoder:
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
         specs = {}
-        for i, (m, n) in enumerate(zip((self.shape[0], *self.hidden), self.hidden, strict=False)):
-            specs |= _layer(f"{i}", m, n, self.kernel, gain(self.activation))
+        for i, (m, n) in enumerate(pairwise((self.shape[0], *self.hidden))):
+            specs |= _layer(f"{i}", m, n, self.kernel)
         height, width = _halved(self.shape, self.hidden)
-        units, outputs = self.hidden[-1] * height * width, sum(self._heads)
-        return specs | {"out.weight": Spec((units, outputs), math.sqrt(3.0 / units)), "out.bias": Spec((outputs,))}
+        return specs | linear("out", self.hidden[-1] * height * width, sum(self._heads))
 
     def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array | tuple[ops.Array, ...]:
         """The outputs for images `x` [..., c, h, w]."""
@@ -191,11 +192,9 @@ class ConvDecoder:
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
         height, width = _halved(self.shape, self.hidden)
-        units, last = self.hidden[0] * height * width, len(self.hidden) - 1
-        g = gain(self.activation)
-        specs = {"in.weight": Spec((self.inputs, units), math.sqrt(g / self.inputs)), "in.bias": Spec((units,))}
-        for i, (m, n) in enumerate(zip(self.hidden, (*self.hidden[1:], self.shape[0]), strict=True)):
-            specs |= _layer(f"{i}", m, n, self.kernel, 3.0 if i == last else g)
+        specs = linear("in", self.inputs, self.hidden[0] * height * width)
+        for i, (m, n) in enumerate(pairwise((*self.hidden, self.shape[0]))):
+            specs |= _layer(f"{i}", m, n, self.kernel)
         return specs
 
     def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
@@ -214,10 +213,10 @@ class ConvDecoder:
 # layers --------------------------------------------------------------------------------------------------------------
 
 
-def _layer(name: str, inputs: int, outputs: int, kernel: int, gain: float) -> dict[str, Spec]:
-    """Weight and bias of a convolution; a uniform in [-b, b] has variance b^2 / 3."""
-    bound = math.sqrt(gain / (inputs * kernel**2))
-    return {f"{name}.weight": Spec((outputs, inputs, kernel, kernel), bound), f"{name}.bias": Spec((outputs,))}
+def _layer(name: str, inputs: int, outputs: int, kernel: int, entering: int = 0) -> dict[str, Spec]:
+    """Weight and bias of a convolution; `entering` is how many numbers enter a unit, where a context does too."""
+    limit = bound(entering or inputs * kernel**2)
+    return {f"{name}.weight": Spec((outputs, inputs, kernel, kernel), limit), f"{name}.bias": Spec((outputs,), limit)}
 
 
 def _convolve(params: dict[str, ops.Array], name: str, x: ops.Array, stride: int = 1) -> ops.Array:

@@ -4,14 +4,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ppgen import ops
 from ppgen.nn.arguments import settle, size, sizes
-from ppgen.nn.mlp import ACTIVATIONS, check_activation, gain
+from ppgen.nn.mlp import ACTIVATIONS, check_activation
 from ppgen.nn.spec import Spec
+from ppgen.nn.start import bound, linear
 
 
 @dataclass(frozen=True)
@@ -75,21 +77,15 @@ class MaskedMLP:
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
         columns, results = self.dim * self.inputs, self.dim * self.outputs
-        widths = (columns, *self.hidden)
         specs = {}
-        for i, (m, n) in enumerate(zip(widths, self.hidden, strict=False)):
-            specs[f"{i}.weight"] = Spec((m, n), math.sqrt(gain(self.activation) / m))
-            specs[f"{i}.bias"] = Spec((n,))
-        specs["out.weight"] = Spec((widths[-1], results), math.sqrt(3.0 / widths[-1]))
-        specs["out.bias"] = Spec((results,))
+        for name, (m, n) in zip(self._ends, pairwise((columns, *self.hidden, results)), strict=False):
+            specs |= linear(name, m, n, self._entering[name])
         if self.context and self.hidden:
-            specs["context.weight"] = Spec(
-                (self.context, self.hidden[0]), math.sqrt(gain(self.activation) / self.context)
-            )
+            specs["context.weight"] = Spec((self.context, self.hidden[0]), bound(self._entering["0"]))
         if self.context:
-            specs["context.direct"] = Spec((self.context, results), math.sqrt(3.0 / self.context))
+            specs["context.direct"] = Spec((self.context, results), bound(self._entering["out"]))
         if self.direct and self.hidden:
-            specs["direct.weight"] = Spec((columns, results))
+            specs["direct.weight"] = Spec((columns, results), bound(self._entering["out"]))
         return specs
 
     def parameters(self, params: dict[str, ops.Array], x: ops.Array, context: ops.Array | None = None) -> ops.Array:
@@ -206,6 +202,14 @@ class MaskedMLP:
             name: ops.Mask(self._times[source][:, None] <= self._times[target])
             for name, (source, target) in self._ends.items()
         }
+
+    @cached_property
+    def _entering(self) -> dict[str, np.ndarray]:
+        """How many numbers enter each unit of the layers that have a bias."""
+        entering = {name: mask.ones.sum(0) for name, mask in self._masks.items()}
+        if "direct" in entering:
+            entering["out"] = entering["out"] + entering.pop("direct")
+        return {name: n + self.context * (name in ("0", "out")) for name, n in entering.items()}
 
     @property
     def _blocks(self) -> int:

@@ -1,12 +1,13 @@
 """The multi-layer perceptron, with one output or several."""
 
-import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from ppgen import ops
 from ppgen.nn.arguments import is_size, settle
 from ppgen.nn.spec import Spec
+from ppgen.nn.start import linear
 
 ACTIVATIONS = {
     "relu": ops.relu,
@@ -18,7 +19,6 @@ ACTIVATIONS = {
     "leaky_relu": ops.leaky_relu,
     "sigmoid": ops.sigmoid,
 }
-RECTIFIERS = ("relu", "leaky_relu", "elu", "silu", "gelu")
 
 
 def check_activation(activation: Any) -> None:
@@ -27,18 +27,13 @@ def check_activation(activation: Any) -> None:
         raise ValueError(f"expected an activation, one of {sorted(ACTIVATIONS)}; got {activation!r}.")
 
 
-def gain(activation: str) -> float:
-    """The g of weights uniform in [-b, b], b^2 = g / fan-in, whose variance is b^2 / 3: twice as much before rectifiers."""
-    return 6.0 if activation in RECTIFIERS else 3.0
-
-
 @dataclass(frozen=True, init=False, repr=False)
 class MLP:
     """h_0 = x, h_l = activation(h_{l-1} W_l + b_l); the last layer is linear.
 
     `MLP(784, 200, 20)` maps [..., 784] to [..., 20] through one hidden layer of 200 units; a tuple in the last place,
-    `MLP(784, 200, (20, 20))`, gives several outputs from one matrix product. Weights start uniform with
-    variance 1 / fan-in (2 / fan-in where relu or one of its smooth kin follows), biases at 0.
+    `MLP(784, 200, (20, 20))`, gives several outputs from one matrix product. `ppgen.nn.start` tells
+    how it starts.
 
     Args:
         sizes: input size, hidden sizes, output size or tuple of output sizes.
@@ -80,12 +75,9 @@ class MLP:
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
-        layers = list(zip(self.widths, self.widths[1:], strict=False))
         specs = {}
-        for i, (m, n) in enumerate(layers):
-            last = i == len(layers) - 1
-            specs[f"{i}.weight"] = Spec((m, n), math.sqrt((3.0 if last else gain(self.activation)) / m))
-            specs[f"{i}.bias"] = Spec((n,), 0.0)
+        for i, (m, n) in enumerate(pairwise(self.widths)):
+            specs |= linear(f"{i}", m, n)
         return specs
 
     def apply(self, parameters: dict[str, ops.Array], x: ops.Array) -> ops.Array | tuple[ops.Array, ...]:

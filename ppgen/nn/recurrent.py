@@ -1,6 +1,5 @@
 """Recurrent cells, and the network that goes through a sequence with one."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from ppgen import ops
 from ppgen.nn.arguments import settle, size
 from ppgen.nn.spec import Spec, gather, part
+from ppgen.nn.start import bound, linear
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,8 @@ class Cell:
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path; the gates' columns lie side by side."""
-        width, bound = self.gates * self.hidden, 1 / math.sqrt(self.hidden)
-        return {
-            "input.weight": Spec((self.inputs, width), bound),
-            "input.bias": Spec((width,)),
-            "state.weight": Spec((self.hidden, width), bound),
-            "state.bias": Spec((width,)),
-        }
+        width, entering = self.gates * self.hidden, self.inputs + self.hidden
+        return linear("input", self.inputs, width, entering) | linear("state", self.hidden, width, entering)
 
     def start(self, params: dict[str, ops.Array], shape: tuple[int, ...]) -> tuple[ops.Array, ...]:
         """The state before the first input: arrays of zeros [*shape, hidden]."""
@@ -148,12 +143,10 @@ class RecurrentNetwork:
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
-        specs = gather(cell=self._cell)
-        specs["out.weight"] = Spec((self.hidden, self.outputs), math.sqrt(3.0 / self.hidden))
-        specs["out.bias"] = Spec((self.outputs,))
+        specs = gather(cell=self._cell) | linear("out", self.hidden, self.outputs)
         if self.context:
-            width = self._cell.gates * self.hidden
-            specs["context.weight"] = Spec((self.context, width), 1 / math.sqrt(self.hidden))
+            entering = self.inputs + self.hidden + self.context
+            specs["context.weight"] = Spec((self.context, self._cell.gates * self.hidden), bound(entering))
         return specs
 
     def parameters(self, params: dict[str, ops.Array], x: ops.Array, context: ops.Array | None = None) -> ops.Array:

@@ -1,12 +1,12 @@
 """A perceptron with residual blocks: the conditioner of coupling flows."""
 
-import math
 from dataclasses import dataclass
 
 from ppgen import ops
 from ppgen.nn.arguments import settle, size, sizes
-from ppgen.nn.mlp import ACTIVATIONS, check_activation, gain
+from ppgen.nn.mlp import ACTIVATIONS, check_activation
 from ppgen.nn.spec import Spec
+from ppgen.nn.start import bound, linear
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,13 @@ class ResidualMLP:
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
-        width, fan_in = self.hidden[0], self.inputs + self.context
-        specs = {"in.weight": Spec((self.inputs, width), math.sqrt(3.0 / fan_in)), "in.bias": Spec((width,))}
+        width, entering = self.hidden[0], self.inputs + self.context
+        specs = linear("in", self.inputs, width, entering)
         if self.context:
-            specs["context.weight"] = Spec((self.context, width), math.sqrt(3.0 / fan_in))
+            specs["context.weight"] = Spec((self.context, width), bound(entering))
         for i, inner in enumerate(self.hidden):
-            specs[f"{i}.weight"] = Spec((width, inner), math.sqrt(gain(self.activation) / width))
-            specs[f"{i}.bias"] = Spec((inner,))
-            back = gain(self.activation) / inner / len(self.hidden)  # for all blocks together
-            specs[f"{i}.back.weight"] = Spec((inner, width), math.sqrt(back))
-            specs[f"{i}.back.bias"] = Spec((width,))
-        specs["out.weight"] = Spec((width, self.outputs))
-        specs["out.bias"] = Spec((self.outputs,))
-        return specs
+            specs |= linear(f"{i}", width, inner) | linear(f"{i}.back", inner, width)
+        return specs | {"out.weight": Spec((width, self.outputs)), "out.bias": Spec((self.outputs,))}
 
     def apply(self, params: dict[str, ops.Array], x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """The outputs for `x` [..., inputs] and `context` [..., context], whose leading axes broadcast."""

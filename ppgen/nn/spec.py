@@ -9,17 +9,19 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Spec:
-    """Shape and initial distribution of one array: uniform in [centre - bound, centre + bound]."""
+    """Shape and initial distribution of one array: uniform in [centre - bound, centre + bound].
+
+    The bound is one number, or one for each entry of the last axis.
+    """
 
     shape: tuple[int, ...]
-    bound: float = 0.0
+    bound: float | tuple[float, ...] = 0.0
     centre: float = 0.0
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """An initial value, float32."""
-        if self.bound == 0:
-            return np.full(self.shape, self.centre, np.float32)
-        return rng.uniform(self.centre - self.bound, self.centre + self.bound, self.shape).astype(np.float32)
+        bound = np.asarray(self.bound)
+        return rng.uniform(self.centre - bound, self.centre + bound, self.shape).astype(np.float32)
 
 
 def gather(**parts: Any) -> dict[str, Spec]:

@@ -26,10 +26,20 @@ class Joint:
         key: randomness.
         size: number of rows N of the whole data.
         step: the number of the training step.
+        training: whether networks are in training (dropout).
     """
 
-    def __init__(self, program: Program, parameters: Mapping[str, Any], key: Any, size: int, step: Any = 0) -> None:
+    def __init__(
+        self,
+        program: Program,
+        parameters: Mapping[str, Any],
+        key: Any,
+        size: int,
+        step: Any = 0,
+        training: bool = False,
+    ) -> None:
         self.program, self.parameters, self.size, self.step = program, parameters, size, step
+        self.training = training
         self.backend = program.backend
         self._key, self._turns, self._depth = key, itertools.count(), ops.depth()
 
@@ -127,6 +137,7 @@ class Joint:
             self._key if key is None else key,
             self.size,
             self.step,
+            self.training,
         )
         if key is None:
             other._turns, other._depth = self._turns, self._depth
@@ -160,6 +171,7 @@ class Joint:
     def _run(self, values: Batch, request: Request, particles: int) -> Trace:
         key = self._key if request.draw is None else self._fresh()
         fixed, drawn = values.split()
+        request = replace(request, training=self.training)
         fixed = {name: value for name, value in fixed.items() if name.removeprefix(SEEN) not in drawn}  # whole by now
         run: Run = self.backend.run(self.program, self.parameters, key, fixed, drawn, values.rows, particles, request)
         return Trace(

@@ -238,18 +238,21 @@ class Problem:
         """Constrained parameters by full name, on the host: the inverse of `parameters`."""
         return self.backend.export(parameters, self.specs)
 
-    def joints(self, parameters: Mapping[str, Any] | None = None, key: Any = None, step: Any = 0) -> dict[str, Joint]:
+    def joints(
+        self, parameters: Mapping[str, Any] | None = None, key: Any = None, step: Any = 0, training: bool = False
+    ) -> dict[str, Joint]:
         """The programs bound to parameters (the initial ones by default), by role.
 
         Args:
             parameters: unconstrained parameters by name.
             key: randomness; by default that of the problem's seed.
             step: the number of the training step.
+            training: whether networks are in training (dropout).
         """
         parameters = self.start if parameters is None else parameters
         key = self.backend.key(self.seed) if key is None else key
         return {
-            role: Joint(program, parameters, self.backend.fold_in(key, i), self.size, step)
+            role: Joint(program, parameters, self.backend.fold_in(key, i), self.size, step, training)
             for i, (role, program) in enumerate(self.programs.items())
         }
 

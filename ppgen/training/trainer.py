@@ -176,9 +176,11 @@ class Trainer:
             self._met.add(names)
         return arrays
 
-    def joints(self, parameters: Mapping[str, Any], key: Any, step: Any = 0) -> dict[str, Joint]:
+    def joints(
+        self, parameters: Mapping[str, Any], key: Any, step: Any = 0, training: bool = False
+    ) -> dict[str, Joint]:
         """The programs bound to parameters, by role."""
-        return self.problem.joints(parameters, key, step)
+        return self.problem.joints(parameters, key, step, training)
 
     # ---------------------------------------------------------------------------------------------------------
 
@@ -192,9 +194,12 @@ class Trainer:
                     "Register networks with module(...), or declare a param(...)."
                 )
 
-    def _play(self, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any, step: Any, carry: Any) -> Played:
+    def _play(
+        self, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any, step: Any, carry: Any,
+        training: bool = False,
+    ) -> Played:  # fmt: skip
         with ops.activate(self.backend):
-            joints = self.joints(parameters, key, step)
+            joints = self.joints(parameters, key, step, training)
             brought = {role: joint for role, joint in joints.items() if role not in ("model", "guide")}
             return self.algorithm.played(joints, Batch(batch), Turn(step, brought, carry))
 
@@ -215,7 +220,7 @@ class Trainer:
         """Losses by role, gradients by parameter of the roles that move in a turn, the new carry, and the report."""
 
         def losses(values: Mapping[str, Any]) -> tuple[Any, Any]:
-            played = self._play(values, batch, key, step, carry)
+            played = self._play(values, batch, key, step, carry, training=True)
             return played.losses, (played.carry, dict(played.report))
 
         owned = {role: self.problem.owned[role] for role in roles}

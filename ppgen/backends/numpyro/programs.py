@@ -77,7 +77,9 @@ class Programs(Arrays):
         def one(key: Any, drawn: Mapping[str, Any]) -> Run:
             return self._one(program, parameters, key, {**fixed, **drawn}, rows, request).outcome()
 
-        return self._over_particles(one, particles)(random.split(key, particles) if particles > 1 else key, dict(drawn))
+        run = self._over_particles(one, particles)(random.split(key, particles) if particles > 1 else key, dict(drawn))
+        order = dict.fromkeys((*program.sites, *run.terms))  # JAX sorts the keys of a dict
+        return Run({name: run.terms[name] for name in order if name in run.terms}, run.returned)
 
     def divergence(self, program: Inspected, site: Site, q: Any, p: Any, particles: int) -> Any | None:
         def one(q: Any, p: Any) -> Any:

@@ -5,7 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro
 import numpyro.distributions as nd
+from jax import random
 from numpyro.primitives import Messenger
 
 from ppgen.backends.protocol import Run, Term
@@ -100,6 +102,9 @@ class _Recorder(Recorder):
         log_density = fn.log_prob(msg["value"], intermediates) if intermediates else fn.log_prob(msg["value"])
         scale = msg.get("scale")
         return log_density if scale is None else scale * log_density
+
+    def uniform(self, shape: tuple[int, ...]) -> Any:
+        return random.uniform(numpyro.prng_key(), shape)
 
     def total(self, log_density: Any) -> Any:
         return jnp.sum(log_density)

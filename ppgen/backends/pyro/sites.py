@@ -124,6 +124,9 @@ class _Recorder(Recorder):
             )
         return log_density * scale if self.is_scaled(msg) else log_density
 
+    def uniform(self, shape: tuple[int, ...]) -> torch.Tensor:
+        return torch.rand(shape)
+
     def total(self, log_density: torch.Tensor) -> torch.Tensor:
         if self.particles is None:
             return log_density.sum()

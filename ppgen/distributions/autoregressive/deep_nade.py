@@ -1,8 +1,8 @@
 """NADE with several hidden layers, one network for all orders of the dimensions."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from ppgen import nn, ops
@@ -11,7 +11,8 @@ from ppgen.distributions.autoregressive.conditionals import Bernoulli, Condition
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.autoregressive.nade import NADENetwork
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
-from ppgen.nn.mlp import ACTIVATIONS, gain
+from ppgen.nn.mlp import ACTIVATIONS
+from ppgen.nn.start import linear
 
 
 @dataclass(frozen=True)
@@ -169,14 +170,9 @@ class DeepNADENetwork(NADENetwork):
 
     def specs(self) -> dict[str, nn.Spec]:
         """The parameters by path; those of a dimension stand in its own rows."""
-        g = gain(self.activation)
-        widths = (self.hidden, *self.later)
         specs = super().specs()
-        specs["in.weight"] = nn.Spec((self.dim, self.inputs, self.hidden), math.sqrt(g / (2 * self.dim)))
-        for i, (m, n) in enumerate(zip(widths, self.later, strict=False), start=1):
-            specs[f"{i}.weight"] = nn.Spec((m, n), math.sqrt(g / m))
-            specs[f"{i}.bias"] = nn.Spec((n,))
-        specs["out.weight"] = nn.Spec((self.dim, self.outputs, widths[-1]), math.sqrt(3.0 / widths[-1]))
+        for i, (m, n) in enumerate(pairwise((self.hidden, *self.later)), start=1):
+            specs |= linear(f"{i}", m, n)
         return specs
 
     def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
@@ -199,6 +195,10 @@ class DeepNADENetwork(NADENetwork):
         weight = ops.moveaxis(params["out.weight"].reshape(self.dim * self.outputs, -1), 0, 1)
         theta = self._last_hidden(params, a) @ weight
         return theta.reshape(*theta.shape[:-1], self.dim, self.outputs) + self._offset(params, context)
+
+    @property
+    def _last_width(self) -> int:
+        return (self.hidden, *self.later)[-1]
 
     def _last_hidden(self, params: Parameters, a: ops.Array) -> ops.Array:
         activate = ACTIVATIONS[self.activation]

@@ -1,6 +1,5 @@
 """Markov chains of any order over finitely many symbols."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +11,7 @@ from ppgen.distributions import arguments
 from ppgen.distributions.autoregressive.conditionals import Categorical
 from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.learnable import Parameters
+from ppgen.nn.start import bound
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class TransitionTable:
         specs = {"logits": nn.Spec((self.rows, self.classes), 0.1)}
         if self.context:
             size = self.rows * self.classes
-            specs["context.weight"] = nn.Spec((self.context, size), math.sqrt(3.0 / self.context))
+            specs["context.weight"] = nn.Spec((self.context, size), bound(self.context))
         return specs
 
     def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:

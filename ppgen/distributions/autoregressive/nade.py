@@ -14,6 +14,7 @@ from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.learnable import Parameters
 from ppgen.nn.masked import check_order
 from ppgen.nn.mlp import ACTIVATIONS, check_activation
+from ppgen.nn.start import bound
 
 BLOCK = 8  # columns computed at a time: at D = 784 and H = 500, 4 to 8 are fastest on two cores
 
@@ -117,18 +118,18 @@ class NADENetwork:
 
     def specs(self) -> dict[str, nn.Spec]:
         """The parameters by path; those of a dimension stand in its own rows, whatever the order."""
+        first, last = bound(self.dim * self.inputs + self.context), bound(self._last_width + self.context)
         specs = {
-            "in.weight": nn.Spec((self.dim, self.inputs, self.hidden), math.sqrt(3.0 / self.dim)),
-            "in.bias": nn.Spec((self.hidden,)),
-            "out.weight": nn.Spec((self.dim, self.outputs, self.hidden), math.sqrt(3.0 / self.hidden)),
-            "out.bias": nn.Spec((self.dim, self.outputs)),
+            "in.weight": nn.Spec((self.dim, self.inputs, self.hidden), first),
+            "in.bias": nn.Spec((self.hidden,), first),
+            "out.weight": nn.Spec((self.dim, self.outputs, self._last_width), last),
+            "out.bias": nn.Spec((self.dim, self.outputs), last),
         }
         if self.rescaled:
             specs["scale"] = nn.Spec((self.dim,), centre=1.0)
         if self.context:
-            bound = math.sqrt(3.0 / self.context)
-            specs["context.weight"] = nn.Spec((self.context, self.hidden), bound)
-            specs["context.direct"] = nn.Spec((self.context, self.dim * self.outputs), bound)
+            specs["context.weight"] = nn.Spec((self.context, self.hidden), first)
+            specs["context.direct"] = nn.Spec((self.context, self.dim * self.outputs), last)
         return specs
 
     def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
@@ -186,6 +187,11 @@ class NADENetwork:
         h = self._last_hidden(params, a * row("scale", order[i]) if self.rescaled else a)
         offset = ops.window(cache["offset"], order[i], 1, -2)[..., 0, :]
         return {**cache, "a": a}, h @ ops.moveaxis(row("out.weight", order[i]), 0, 1) + offset
+
+    @property
+    def _last_width(self) -> int:
+        """How many numbers `_last_hidden` gives."""
+        return self.hidden
 
     def _block(self, params: Parameters, a: ops.Array, rows: dict[str, ops.Array]) -> tuple[ops.Array, ops.Array]:
         """From a [rows, H] before a block of columns to a after it, and the block's outputs [size, rows, outputs]."""

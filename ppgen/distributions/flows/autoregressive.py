@@ -8,7 +8,7 @@ import numpy as np
 from ppgen import nn, ops
 from ppgen.distributions import arguments
 from ppgen.distributions.autoregressive.sampling import METHODS, generate
-from ppgen.distributions.flows.bijections import Affine, Bijection, calm
+from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters
 
@@ -63,7 +63,7 @@ class AutoregressiveTransform(Transform):
         )  # fmt: skip
 
     def specs(self) -> dict[str, nn.Spec]:
-        specs = calm(self.net.specs(), self.bijection)
+        specs = self.net.specs()
         zero = {path: replace(spec, bound=0.0) for path, spec in specs.items() if path.startswith(LAST)}
         return specs | zero
 

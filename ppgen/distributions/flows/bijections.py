@@ -1,10 +1,9 @@
 """Elementwise bijections whose parameters a network computes: what a coupling or an autoregressive transform does."""
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ppgen import nn, ops
-from ppgen.distributions.scales import BOUND, bounded, check_bound
+from ppgen import ops
+from ppgen.distributions.scales import LAYER_BOUND, bounded, check_bound
 
 
 class Bijection:
@@ -42,9 +41,12 @@ class Shift(Bijection):
 
 @dataclass(frozen=True)
 class Affine(Bijection):
-    """An affine map y = x e^s + shift (RealNVP, MAF); the log-scale s = bound * tanh(theta / bound) is kept in bounds."""
+    """An affine map y = x e^s + shift (RealNVP, MAF); the log-scale s = bound * tanh(theta / bound) is kept in bounds.
 
-    bound: float = BOUND
+    See `scales.bounded` for why.
+    """
+
+    bound: float = LAYER_BOUND
     outputs = 2
 
     def __post_init__(self) -> None:
@@ -60,13 +62,3 @@ class Affine(Bijection):
 
     def _log_scale(self, theta: ops.Array) -> ops.Array:
         return bounded(theta, self.bound)[..., 1]  # in this order XLA computes several at a time
-
-
-def calm(specs: dict[str, nn.Spec], bijection: Bijection, most: float = 1.0) -> dict[str, nn.Spec]:
-    """The specs of a network that computes theta, with weights of less variance: min(most, 2 / outputs) of it.
-
-    Theta moves with the units, and the density with all of theta at once. So a flow of splines, of many numbers each, that
-    starts with units of the usual size runs ahead of its data, and fits noise where rows are few.
-    """
-    share = math.sqrt(min(most, 2 / bijection.outputs))
-    return {path: replace(spec, bound=share * spec.bound) for path, spec in specs.items()}

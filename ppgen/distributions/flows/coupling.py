@@ -7,11 +7,9 @@ import numpy as np
 
 from ppgen import nn, ops
 from ppgen.distributions import arguments
-from ppgen.distributions.flows.bijections import Affine, Bijection, calm
+from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.transform import Transform
 from ppgen.distributions.learnable import Parameters
-
-CALM = 0.5  # of the usual variance of weights, at most: on tables of few rows affine couplings then fit less noise
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Coupling(Transform):
         return nn.ResidualMLP(kept, self.hidden, changed * self.bijection.outputs, self.context, self.activation)
 
     def specs(self) -> dict[str, nn.Spec]:
-        return calm(self.net.specs(), self.bijection, CALM)
+        return self.net.specs()
 
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None

@@ -253,7 +253,7 @@ def test_what_cannot_be_sampled_is_refused():
 def test_legal_samplers_are_named():
     """Where a game of losses is illegal, the message says that a sampler would do."""
     with pytest.raises(IllegalPairing, match=r"Legal here: .*NUTS\("):
-        ppgen.fit(model, data={"x": X}, algorithm=ppgen.ELBO(), steps=1)
+        ppgen.fit(model, data={"x": X}, algorithm=ppgen.MaximumLikelihood(), steps=1)
 
 
 def test_a_density_that_is_nowhere_finite():
