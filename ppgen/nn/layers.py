@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ppgen import ops
 from ppgen.nn.arguments import settle, size, sizes
-from ppgen.nn.spec import Spec
+from ppgen.nn.spec import Parameters, Spec
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Convolution:
         bound = 1 / math.sqrt(self.inputs * math.prod(self.kernel))
         return {"weight": Spec((self.outputs, self.inputs, *self.kernel), bound), "bias": Spec((self.outputs,), bound)}
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
+    def apply(self, params: Parameters, x: ops.Array) -> ops.Array:
         """[..., outputs, length'] or [..., outputs, h', w'] for `x` [..., inputs, length] or [..., inputs, h, w]."""
         axes = len(self.kernel)
         if x.ndim <= axes or x.shape[-axes - 1] != self.inputs:
@@ -94,7 +94,7 @@ class Embedding:
         """The parameters by path; of all inputs of this layer one is not 0, so their bound is 1."""
         return {"weight": Spec((self.classes, self.outputs), 1.0)}
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
+    def apply(self, params: Parameters, x: ops.Array) -> ops.Array:
         """[..., outputs] for class numbers `x` [...]; one that is no class gives NaN, or torch raises, see `ops.take`."""
         if "int" not in str(x.dtype):
             raise ValueError(
@@ -135,7 +135,7 @@ class LayerNorm:
         """The parameters by path."""
         return {"scale": Spec((self.inputs,), centre=1.0), "bias": Spec((self.inputs,))}
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
+    def apply(self, params: Parameters, x: ops.Array) -> ops.Array:
         """[..., inputs] for `x` [..., inputs]."""
         if x.shape[-1] != self.inputs:
             raise ValueError(

@@ -12,7 +12,7 @@ import numpy as np
 from ppgen import ops
 from ppgen.nn.arguments import settle, size, sizes
 from ppgen.nn.mlp import ACTIVATIONS, check_activation
-from ppgen.nn.spec import Spec
+from ppgen.nn.spec import Parameters, Spec
 from ppgen.nn.start import bound, linear
 
 
@@ -88,7 +88,7 @@ class MaskedMLP:
             specs["direct.weight"] = Spec((columns, results), bound(self._entering["out"]))
         return specs
 
-    def parameters(self, params: dict[str, ops.Array], x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """All outputs in one pass: [..., D, outputs] for inputs `x` [..., D, inputs]."""
         w = self._masked(params)
         x = x.reshape(*x.shape[:-2], self.dim * self.inputs)
@@ -256,10 +256,10 @@ class MaskedMLP:
     def _block_layer(self, block: dict[str, Any], name: str, h: ops.Array) -> ops.Array:
         return ops.linear(h, block["inner"][name], block["before"][name])
 
-    def _masked(self, params: dict[str, ops.Array]) -> dict[str, ops.Array]:
+    def _masked(self, params: Parameters) -> dict[str, ops.Array]:
         return {name: mask(params[f"{name}.weight"]) for name, mask in self._masks.items()}
 
-    def _from_context(self, params: dict[str, ops.Array], context: ops.Array | None) -> tuple[Any, Any]:
+    def _from_context(self, params: Parameters, context: ops.Array | None) -> tuple[Any, Any]:
         """What the context adds to the first hidden layer and to the outputs."""
         if not self.context:
             return 0.0, 0.0

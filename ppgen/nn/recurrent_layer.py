@@ -7,7 +7,7 @@ from typing import Any
 from ppgen import ops
 from ppgen.nn.arguments import settle, size
 from ppgen.nn.recurrent import CELLS, Cell
-from ppgen.nn.spec import Spec
+from ppgen.nn.spec import Parameters, Spec
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class RecurrentLayer:
         """The parameters by path: those of the cell."""
         return self._cell.specs()
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
+    def apply(self, params: Parameters, x: ops.Array) -> ops.Array:
         """The outputs [..., T, hidden] for a sequence `x` [..., T, inputs]."""
         if x.ndim < 2 or x.shape[-1] != self.inputs:
             raise ValueError(f"expected a sequence [..., T, {self.inputs}] for {self!r}; got shape {tuple(x.shape)}.")

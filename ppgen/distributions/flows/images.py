@@ -1,8 +1,8 @@
 """Transforms of images [..., channels, height, width] of any size."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -10,11 +10,8 @@ from ppgen import nn, ops
 from ppgen.distributions import arguments
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.compose import tree
-from ppgen.distributions.flows.transform import Around, Transform
+from ppgen.distributions.flows.transform import Around, Map, Transform
 from ppgen.distributions.learnable import Parameters
-
-Map = Callable[..., tuple[ops.Array, ops.Array]]
-"""One direction of a transform or a bijection."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,7 +34,8 @@ class Pixelwise(Around):
     """
 
     transform: Transform
-    dim, rank = None, 3
+    dim: ClassVar[None] = None
+    rank: ClassVar[int] = 3
 
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
@@ -79,7 +77,7 @@ class ImageCoupling(Transform):
     context: int = 0
     swap: bool = False
     activation: str = "relu"
-    rank = 3
+    rank: ClassVar[int] = 3
     support = "real"
 
     def __post_init__(self) -> None:
