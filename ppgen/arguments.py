@@ -14,7 +14,7 @@ def assign(target: Any, **values: Any) -> None:
 
 def is_size(value: Any, least: int = 1) -> bool:
     """Whether `value` is an integer, NumPy's too, of at least `least`."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def size(owner: str, name: str, value: Any, least: int = 1) -> int:
@@ -58,7 +58,7 @@ def kind(owner: str, name: str, value: Any, wanted: type, example: str) -> None:
 
 def positive(owner: str, name: str, value: Any) -> float:
     """`value` as a positive finite number, or ValueError."""
-    if not isinstance(value, Real) or not 0 < value < float("inf"):
+    if not isinstance(value, Real) or not 0 < float(value) < float("inf"):
         raise ValueError(
             f"{owner}: expected {name} to be a positive number; got {value!r}. Give a standard deviation above 0."
         )

@@ -1,5 +1,7 @@
 """The errors ppgen raises, each a kind of ValueError that says what was expected, what came, and what to do."""
 
+from typing import Any
+
 
 class PpgenError(ValueError):
     """Base of all errors that ppgen raises about a program, a batch or a choice of algorithm."""
@@ -16,7 +18,7 @@ class DataError(PpgenError):
         fit: the `Fit` so far, where a batch of a stream was at fault after the first (set by `ppgen.fit`).
     """
 
-    fit = None
+    fit: Any = None
 
 
 class IllegalPairing(PpgenError):
@@ -38,7 +40,7 @@ class NonFiniteError(PpgenError):
     def __init__(self, message: str, step: int = -1) -> None:
         super().__init__(message)
         self.step = step
-        self.fit = None
+        self.fit: Any = None
 
 
 class Note(UserWarning):

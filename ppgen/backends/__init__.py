@@ -3,15 +3,17 @@
 `get("numpyro")` and `get("pyro")` import their framework only when asked for.
 """
 
-import importlib
 import importlib.util
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ppgen.backends.protocol import Backend
 
 NAMES = ("numpyro", "pyro")
-_loaded: dict[str, Any] = {}
+_loaded: "dict[str, Backend]" = {}
 
 
-def get(name: Any) -> Any:
+def get(name: "str | Backend") -> "Backend":
     """The backend called `name` (or `name` itself if it is a backend already)."""
     if not isinstance(name, str):
         return name
@@ -20,5 +22,15 @@ def get(name: Any) -> Any:
     if name not in _loaded:
         if name == "pyro" and importlib.util.find_spec("pyro") is None:
             raise ImportError("the pyro backend needs torch and pyro-ppl: pip install 'ppgen[pyro]'.")
-        _loaded[name] = importlib.import_module(f"ppgen.backends.{name}").Backend()
+        _loaded[name] = _made(name)
     return _loaded[name]
+
+
+def _made(name: str) -> "Backend":
+    if name == "numpyro":
+        from ppgen.backends import numpyro
+
+        return numpyro.Backend()
+    from ppgen.backends import pyro
+
+    return pyro.Backend()

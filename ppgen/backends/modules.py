@@ -42,7 +42,7 @@ def _flax(run: Recorder, name: str, net: Any) -> Callable[..., Any]:
             made = {k.removeprefix(name + "."): None for k in known}
         else:  # the first batch: flax makes its parameters from the shapes of its inputs
             with jax.ensure_compile_time_eval():
-                key = jax.random.key(int(run.create.generator(name).integers(2**31)))
+                key = jax.random.key(int(run.generator(name).integers(2**31)))
                 inputs = jax.tree.map(lambda x: jax.numpy.zeros(x.shape, x.dtype), args)
                 made = traverse_util.flatten_dict(net.init(key, *inputs, **kwargs)["params"], sep=".")
         values = {path: run.parameter(f"{name}.{path}", lambda rng, p=p: p, source=net) for path, p in made.items()}

@@ -92,13 +92,40 @@ class Run:
 class Inspected(Protocol):
     """A program as a backend sees it: a function, and what inspection found (`ppgen.problem.program.Program`)."""
 
-    role: str
-    rows_plate: str | None
-    sites: Mapping[str, Site]
-    parameters: Mapping[str, Parameter]
-    native: bool
-    nesting: int
-    vectorises: bool
+    @property
+    def role(self) -> str:
+        """Whose program it is, for messages."""
+        ...
+
+    @property
+    def rows_plate(self) -> str:
+        """The name of the plate of rows; empty in the first look, which is to find it."""
+        ...
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        """What inspection found, by name in program order."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Likewise."""
+        ...
+
+    @property
+    def native(self) -> bool:
+        """Whether it was written in the framework's own language."""
+        ...
+
+    @property
+    def nesting(self) -> int:
+        """Number of plate dimensions, at least one, that particles leave free."""
+        ...
+
+    @property
+    def vectorises(self) -> bool:
+        """Whether its particles can run at once, as `arrange` found."""
+        ...
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -98,13 +98,10 @@ class Recorder(ABC):
             raw = self.parameters[name]
         elif name in self.created:
             raw = self.created[name]
-        elif self.create is None or make is None:
-            raise ProgramError(
-                f"the {self.program.role} asks for a parameter {name!r} that it did not have on the first batch; "
-                f"expected one of {sorted(self.parameters)}. Make the same parameters whatever the data."
-            )
+        elif make is None:
+            raise self.unknown(name)
         else:
-            start = make(self.create.generator(name))
+            start = make(self.generator(name))
             if self.backend.double() and isinstance(start, np.ndarray):
                 start = start.astype(np.float64)
             raw = self.created[name] = self.backend.parameter(start)
@@ -112,12 +109,25 @@ class Recorder(ABC):
             self.keep(Parameter(name, self.shape(raw), constraint, source), make)
         return raw if constraint is None else self.backend.constrain(constraint, raw)
 
+    def generator(self, name: str) -> np.random.Generator:
+        """Random numbers for the initial value of a parameter, which only an inspection makes."""
+        if self.create is None:
+            raise self.unknown(name)
+        return self.create.generator(name)
+
+    def unknown(self, name: str) -> ProgramError:
+        """The error of a parameter that the inspection did not meet."""
+        return ProgramError(
+            f"the {self.program.role} asks for a parameter {name!r} that it did not have on the first batch; "
+            f"expected one of {sorted(self.parameters)}. Make the same parameters whatever the data."
+        )
+
     def keep(self, parameter: Parameter, make: Callable[[np.random.Generator], Any] | None) -> None:
         """Enter a parameter in the table; one name that is used twice means one thing."""
         name, known = parameter.name, self.found.setdefault(parameter.name, parameter)
         if known is parameter or make is None or None not in (known.source, parameter.source):
             return  # new; asked for again without an initial value; or of networks, which `register` compares
-        made, first = make(self.create.generator(name)), self.created[name]
+        made, first = make(self.generator(name)), self.created[name]
         parameter = replace(parameter, shape=self.shape(made))
         same_start = self.native or np.array_equal(self.backend.numpy(made), self.backend.numpy(first))
         if not (known.agrees(parameter) and same_start):

@@ -50,9 +50,9 @@ class Site:
         """How many batch axes the plates give the site."""
         return max((-dim for dim, _ in self.plates.values()), default=0)
 
-    def row_dim(self, rows_plate: str | None) -> int | None:
+    def row_dim(self, rows_plate: str) -> int | None:
         """The dimension of the plate of rows, counted from the right; None for a global site."""
-        return None if rows_plate is None or rows_plate not in self.plates else self.plates[rows_plate][0]
+        return self.plates[rows_plate][0] if rows_plate in self.plates else None
 
 
 @dataclass(frozen=True)

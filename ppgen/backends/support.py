@@ -31,11 +31,16 @@ class Support:
         return self.kind == "integer"
 
     @property
-    def count(self) -> int | None:
-        """How many values the set has, None where that is not finite or not known."""
-        if self.kind != "integer" or None in (self.low, self.high) or math.isnan(self.high - self.low):
+    def values(self) -> range | None:
+        """The integers of the set, None where they are not finitely many or not known."""
+        if self.kind != "integer" or self.low is None or self.high is None or math.isnan(self.high - self.low):
             return None
-        return int(self.high - self.low) + 1
+        return range(int(self.low), int(self.high) + 1)
+
+    @property
+    def count(self) -> int | None:
+        """How many integers the set has, None where that is not finite or not known."""
+        return None if self.values is None else len(self.values)
 
     def outside(self, values: np.ndarray) -> np.ndarray:
         """True where an entry of `values` (a whole row for a simplex) is not in the set; never for `other`."""
@@ -118,4 +123,4 @@ def describe(constraint: Any) -> Support:
 
 def _agree(a: float | None, b: float | None) -> bool:
     """True for equal bounds, and where one is a number not known."""
-    return a == b or (None not in (a, b) and math.isnan(a - b))
+    return a == b or (a is not None and b is not None and math.isnan(a - b))

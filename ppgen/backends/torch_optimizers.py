@@ -1,5 +1,6 @@
 """torch optimisers for the specifications in `ppgen.training.optimizers`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,4 +20,5 @@ def sgd(spec: Any, parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
 
 def first_rate(spec: Any) -> float:
     """The learning rate of the first step; the backend updates it where there is a schedule."""
-    return float(spec.learning_rate(0)) if callable(spec.learning_rate) else spec.learning_rate
+    rate: Callable[[int], float] | float = spec.learning_rate
+    return float(rate(0)) if callable(rate) else rate

@@ -61,7 +61,7 @@ def fetch(sha256: str, *forms: File) -> bytes:
         if form.url is None:
             continue
         try:
-            path = _download(form)
+            path = _download(form.url, Path(form.path))
         except OSError as error:  # what requests raises without a network is an OSError too
             failures.append(f"{form.url} could not be downloaded ({type(error).__name__})")
             continue
@@ -78,10 +78,9 @@ def _folder() -> Path | None:
     return Path(named).expanduser() if named else None
 
 
-def _download(form: File) -> Path:
-    path = Path(form.path)
+def _download(url: str, path: Path) -> Path:
     # No known_hash: pooch could only check the file as it was packed, `_checked` checks what is in it.
-    return Path(pooch.retrieve(form.url, None, fname=path.name, path=pooch.os_cache("ppgen") / path.parent))
+    return Path(pooch.retrieve(url, None, fname=path.name, path=pooch.os_cache("ppgen") / path.parent))
 
 
 def _checked(path: Path, form: File, sha256: str) -> bytes:

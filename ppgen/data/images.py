@@ -42,7 +42,7 @@ def digits(binarize: bool = True, seed: int = 0) -> Dataset:
     """
     from sklearn.datasets import load_digits  # a second of imports that no other loader needs
 
-    levels, labels = load_digits(return_X_y=True)
+    levels, labels = map(np.asarray, load_digits(return_X_y=True))
     x = (levels >= 8 if binarize else levels / 16).astype(np.float32)
     y = labels.astype(np.int32)
     order = np.random.default_rng(seed).permutation(len(x))

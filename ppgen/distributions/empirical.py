@@ -7,6 +7,7 @@ from functools import cached_property
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ppgen import arguments, ops
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event, interval
@@ -37,7 +38,7 @@ class Empirical(Learnable):
     atoms: np.ndarray
     support: Support = "real"
 
-    def __init__(self, atoms: np.ndarray, support: Support = "real") -> None:
+    def __init__(self, atoms: ArrayLike, support: Support = "real") -> None:
         kept = np.array(atoms)
         if kept.ndim < 1 or not len(kept) or kept.dtype.kind not in "biuf":
             raise ValueError(f"expected numbers [rows, ...], at least one row; got shape {kept.shape} of {kept.dtype}.")
@@ -110,7 +111,8 @@ class Empirical(Learnable):
 
 def _inside(x: np.ndarray, support: Support) -> np.ndarray:
     """Where numbers are finite and lie in a support."""
-    if support == "boolean" or isinstance(support, int):
-        return np.isin(x, np.arange(2 if support == "boolean" else support))
+    classes = 2 if support == "boolean" else support
+    if isinstance(classes, int):
+        return np.isin(x, np.arange(classes))
     low, high = interval(support, "Where values are discrete, it is 'boolean' or a number of classes.")
     return np.isfinite(x) & ((x > low) | ((x == low) & (support != "positive"))) & (x <= high)

@@ -1,16 +1,13 @@
 """What every learnable distribution is: shapes and a density, written once for both backends."""
 
 import math
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 from ppgen import backends, nn, ops
 from ppgen.backends.sites import Initialiser
-
-Parameters = Mapping[str, ops.Array]
-"""Arrays by path, as `specs` names them."""
+from ppgen.nn.spec import Parameters
 
 Support = str | int | tuple[float, float]
 """The values of a distribution, see `Learnable`."""
@@ -96,23 +93,28 @@ class Learnable:
 
     def apply(self, params: Parameters, context: ops.Array | None = None) -> Any:
         """The distribution of the backend for given parameters and context."""
-        if context is None and self.context:
-            raise ValueError(
-                f"expected a context whose last axis has size {self.context} for {self!r}; got none. "
-                "Call it with one: flow(context)."
-            )
         if context is not None:
-            context = _as_context(context, params)
-            if not self.context or tuple(context.shape[-1:]) != (self.context,):
-                wanted = (
-                    f"a last axis of size {self.context}" if self.context else "no context (build it with context=...)"
-                )
-                raise ValueError(f"expected {wanted} for {self!r}; got a context of shape {tuple(context.shape)}.")
+            context = self._fitting(_as_context(context, params))
+        elif self.context:
+            raise self._without_context()
         backend = self._backend(params, context)
         if ops.active() is None:  # in a program they are as `specs` has them, and the backend's arrays
             self._check(params)
             params = {path: backend.array(value) for path, value in params.items()}
         return backend.density(self, dict(params), context)
+
+    def _fitting(self, context: ops.Array) -> ops.Array:
+        """The context, or ValueError where its last axis has another size."""
+        if not self.context or tuple(context.shape[-1:]) != (self.context,):
+            wanted = f"a last axis of size {self.context}" if self.context else "no context (build it with context=...)"
+            raise ValueError(f"expected {wanted} for {self!r}; got a context of shape {tuple(context.shape)}.")
+        return context
+
+    def _without_context(self) -> ValueError:
+        return ValueError(
+            f"expected a context whose last axis has size {self.context} for {self!r}; got none. "
+            "Call it with one: flow(context)."
+        )
 
     def init(self, seed: int = 0) -> dict[str, np.ndarray]:
         """Initial parameters, for use outside a program."""

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -25,7 +25,8 @@ def diagnose(tree: "xr.DataTree") -> "pd.DataFrame":
     import arviz
 
     with warnings.catch_warnings(action="ignore"):  # a number that never changes has no R-hat
-        return arviz.summary(tree["posterior"].to_dataset(), round_to="none")
+        table = arviz.summary(tree["posterior"].to_dataset(), round_to="none")
+    return cast("pd.DataFrame", table)  # a Dataset where one is asked for
 
 
 def agreement(tree: "xr.DataTree", statistics: Mapping[str, np.ndarray]) -> dict[str, Any]:

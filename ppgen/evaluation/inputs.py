@@ -1,7 +1,7 @@
 """What evaluation is given: data that belong to the programs, and programs that can answer."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[
         raise DataError(f"the data: {error}") from None
 
 
-def dimensions(program: Program, given: Mapping[str, Any], *, continuous_only: bool = False) -> int:
+def dimensions(program: Program, given: Iterable[str], *, continuous_only: bool = False) -> int:
     """How many scalar variables one row observes; a one-hot vector is one variable."""
     count = 0
     for site in program.observed(given):
@@ -53,10 +53,10 @@ def is_enumerated(problem: Problem) -> bool:
     return problem.guide is None and enumerable_latents(problem) is None
 
 
-def needs_guide(problem: Problem) -> None:
-    """Raise where latent sites remain and no guide knows them."""
+def guide_of(problem: Problem) -> Program:
+    """The guide; raise where latent sites remain and none knows them."""
     if problem.guide is not None:
-        return
+        return problem.guide
     latent = [site.name for site in problem.model.latent(problem.data)]
     raise NoLikelihoodError(
         f"no likelihood can be computed: the latent sites {latent} cannot be summed out, and there is no guide "
@@ -79,9 +79,9 @@ def needs_densities(problem: Problem) -> None:
         )
 
 
-def rows_apart(problem: Problem) -> None:
+def rows_apart(problem: Problem, guide: Program) -> None:
     """Raise where the guide draws local sites of all rows at once, so that no row has a weight of its own."""
-    model, guide = problem.model, problem.guide
+    model = problem.model
     together = [s.name for s in guide.latent(problem.data) if not guide.is_local(s) and s.name not in model.sites]
     if together and any(model.is_local(site) for site in model.latent(problem.data)):
         raise NoLikelihoodError(

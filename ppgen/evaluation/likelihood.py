@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ppgen.evaluation.enumerated import Table
-from ppgen.evaluation.inputs import described, is_enumerated, needs_densities, needs_guide, prepare, rows_apart
+from ppgen.evaluation.inputs import described, guide_of, is_enumerated, needs_densities, prepare, rows_apart
 from ppgen.evaluation.psis import khat as psis_khat
 from ppgen.evaluation.result import Evaluation
 from ppgen.evaluation.weights import ROWS, Chunks, Running
@@ -79,8 +79,7 @@ def likelihood(
     about = described(problem, arrays, quantization)
     if not problem.model.latent(problem.data) or is_enumerated(problem):
         return _exact(problem, parameters, arrays, batch_size, about)
-    needs_guide(problem)
-    rows_apart(problem)
+    rows_apart(problem, guide_of(problem))
 
     chunks = Chunks(problem, parameters, arrays, particles, batch_size or ROWS, seed)
     chosen = _rows_for_khat(chunks.rows, particles, seed) if khat else np.zeros(0, int)
@@ -147,8 +146,7 @@ def evidence(
     if not problem.model.latent(problem.data) or is_enumerated(problem):
         found = _exact(problem, parameters, arrays, None, about)
         return replace(found, per_row=None, stderr=float("nan"))
-    needs_guide(problem)
-    if not problem.guide.has_global(problem.data):
+    if not guide_of(problem).has_global(problem.data):
         found = likelihood(
             problem, parameters, arrays, particles=particles, seed=seed, quantization=quantization, khat=False
         )
@@ -159,7 +157,7 @@ def evidence(
     running = Running()
     running.add(log_weights)
     return Evaluation.of_total(
-        running.log_mean, rows=chunks.rows, kind="lower bound", estimator="importance sampling of all rows together",
+        float(running.log_mean), rows=chunks.rows, kind="lower bound", estimator="importance sampling of all rows together",
         particles=particles, khat=psis_khat(log_weights[:, None]), ess=float(running.ess), **about,
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from ppgen.backends.sites import Site
 from ppgen.errors import DataError, NoLikelihoodError
 from ppgen.evaluation.diagnostics import agreement
 from ppgen.evaluation.enumerated import Table
-from ppgen.evaluation.inputs import is_enumerated, needs_densities, needs_guide, prepare
+from ppgen.evaluation.inputs import guide_of, is_enumerated, needs_densities, prepare
 from ppgen.evaluation.weights import Chunks
 from ppgen.inference.algorithm import positive
 from ppgen.problem.problem import Problem
@@ -81,8 +81,7 @@ def posterior(
     if is_enumerated(problem):
         values, log_weight = _exact(problem, parameters, arrays, chains * draws, seed)
     else:
-        needs_guide(problem)
-        values, log_weight = _guided(problem, parameters, arrays, chains * draws, seed)
+        values, log_weight = _guided(problem, guide_of(problem), parameters, arrays, chains * draws, seed)
 
     values = {name: _split(value, chains) for name, value in values.items()}
     return _tree(problem, arrays, values, {"log_weight": _split(log_weight, chains)}, {**(about or {}), "seed": seed})
@@ -160,10 +159,10 @@ def _tree(
 
 
 def _guided(
-    problem: Problem, parameters: Any, arrays: Any, draws: int, seed: int
+    problem: Problem, guide: Program, parameters: Any, arrays: Any, draws: int, seed: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Draws from the guide and their log weights: sites with rows first, [draws, rows] or [draws]."""
-    guide, latent = problem.guide, problem.model.latent(problem.data)
+    latent = problem.model.latent(problem.data)
     parts: list[dict[str, np.ndarray]] = []
     weights: list[np.ndarray] = []
     for local, shared, drawn in Chunks(problem, parameters, arrays, draws, None, seed).draws(0, values=True):
@@ -193,8 +192,7 @@ def _rows_first(value: np.ndarray, program: Program, site: Site, start: int = 0)
     """Move the axis of rows in front of the inner plates; `start` axes come before the site's own."""
     if not program.is_local(site):
         return value
-    axis = start + len(site.batch_shape) + site.plates[program.rows_plate][0]
-    return np.moveaxis(value, axis, start)
+    return np.moveaxis(value, start + program.row_axis(site), start)
 
 
 def _split(value: np.ndarray, chains: int) -> np.ndarray:

@@ -52,6 +52,6 @@ def _arviz() -> Callable[[np.ndarray], np.ndarray]:
         import arviz
 
         return lambda log_weights: np.asarray(arviz.psislw(log_weights)[1])
-    from arviz_stats.base import array_stats
+    from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports]  # comes with ArviZ 1.x alone
 
     return lambda log_weights: np.asarray(array_stats.psislw(-log_weights, axis=-1)[1])

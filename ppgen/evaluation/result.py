@@ -88,11 +88,12 @@ class Evaluation:
     def from_dict(cls, values: dict[str, Any]) -> "Evaluation":
         """The inverse of `to_dict`."""
 
-        def number(value: Any) -> Any:
+        def read(value: Any) -> Any:
+            if isinstance(value, list):
+                return np.array([read(v) for v in value])
             return float(value) if value in ("nan", "inf", "-inf") else value
 
-        lists = {name: np.array([number(v) for v in x]) for name, x in values.items() if isinstance(x, list)}
-        return cls(**{name: number(value) for name, value in values.items() if name not in lists}, **lists)
+        return cls(**{name: read(value) for name, value in values.items()})
 
     def __repr__(self) -> str:
         error = "" if math.isnan(self.stderr) else f" ± {self.stderr:.4f}"

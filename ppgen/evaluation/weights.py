@@ -78,7 +78,7 @@ class Running:
     """The log of a mean of weights, and their effective sample size, over chunks of particles."""
 
     def __init__(self) -> None:
-        self.count, self.first, self.second = 0, -np.inf, -np.inf
+        self.count, self.first, self.second = 0, np.array(-np.inf), np.array(-np.inf)
 
     def add(self, log_weights: np.ndarray) -> None:
         """Take in weights [particles, ...]."""

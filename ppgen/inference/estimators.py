@@ -1,7 +1,6 @@
 """Averages of log-weights, and surrogates whose gradients are the estimators that algorithms choose from."""
 
 import math
-from dataclasses import replace
 
 from ppgen import ops
 from ppgen.problem.batch import Batch
@@ -37,15 +36,13 @@ def sticking_the_landing(p: Joint, q: Joint, batch: Batch, z: Trace) -> ops.Arra
 def analytic_kl(p: Joint, batch: Batch, z: Trace) -> ops.Array:
     """Log p(x | z) - KL(q(z | x) || p(z)), site by site: log p - log q in place of a KL without a closed form."""
     seen = p.trace(batch | z.values)
-    terms = dict(seen.terms)
-    for name, drawn in z.latent.terms.items():
-        given, site, counts = terms[name], seen.site(name), z.batch.seen(name)
-        kl = p.backend.divergence(p.program, site, drawn.distribution, given.distribution, z.particles)
-        difference = given.log_prob - drawn.log_prob if kl is None else -kl
-        if counts is not None:  # rows that have the site's value
-            difference = ops.where(counts, given.log_prob, difference)
-        terms[name] = replace(given, log_prob=difference)
-    return replace(seen, terms=terms).log_prob
+    for name, drawn in z.latent.items():
+        kl = p.backend.divergence(p.program, seen.site(name), drawn.distribution, seen[name].distribution, z.particles)
+        difference = seen.density(name) - z.density(name) if kl is None else -kl
+        if (rows := z.batch.seen(name)) is not None:  # these have the site's value
+            difference = ops.where(rows, seen.density(name), difference)
+        seen = seen.replaced(name, difference)
+    return seen.log_prob
 
 
 # score functions -----------------------------------------------------------------------------------------------------

@@ -88,8 +88,9 @@ class Target:
             seen = self.batch.get(SEEN + site.name)
             if seen is None:
                 continue
-            axis = 1 + len(site.batch_shape) + site.plates[self.p.program.rows_plate][0]
-            by_row = ops.moveaxis(reals[REAL + site.name], axis, 1).reshape(len(u), len(seen), -1)
+            by_row = ops.moveaxis(reals[REAL + site.name], 1 + self.p.program.row_axis(site), 1).reshape(
+                len(u), len(seen), -1
+            )
             total = total - ops.sum(ops.where(seen, 1.0, 0.0) * ops.sum(ops.square(by_row), 2), 1) / 2
         return total
 

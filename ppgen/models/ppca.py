@@ -147,4 +147,5 @@ def maximum_likelihood(x: np.ndarray, latents: int) -> dict[str, np.ndarray]:
 
 
 def _double(params: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return tuple(np.asarray(params[name], np.float64) for name in ("W", "mu", "sigma"))
+    W, mu, sigma = (np.asarray(params[name], np.float64) for name in ("W", "mu", "sigma"))
+    return W, mu, sigma

@@ -67,19 +67,22 @@ def vae(
     """
     features = arguments.size("vae", "features", features)
     latents = arguments.sizes("vae", "latents", latents)
-    hidden = _hidden(hidden, len(latents))
+    layers = range(len(latents))
+    hidden = _hidden(hidden, len(layers))
     if not isinstance(likelihood, Learnable):
         arguments.choice("vae", "likelihood", likelihood, LIKELIHOODS)
     arguments.positive("vae", "scale", scale)
-    if posterior is not None and len(latents) > 1:
+    if posterior is not None and len(layers) > 1:
         raise ValueError(f"vae: expected one layer of latents with posterior={posterior!r}; got {latents}.")
     _fits("prior", prior, latents[-1], conditional=False)
     _fits("posterior", posterior, latents[0], conditional=True)
     _fits("likelihood", likelihood, features, conditional=True)
 
-    sizes, number = (features, *latents), numbers(len(latents))
-    sites = ("x", *(f"z{n}" for n in number))  # sites[i] has sizes[i] columns
-    layers = range(len(latents))  # layer i stands between sites[i] and sites[i + 1]
+    sizes, number = (features, *latents), numbers(len(layers))
+    sites = (
+        "x",
+        *(f"z{n}" for n in number),
+    )  # sites[i] has sizes[i] columns; layer i stands between sites[i] and sites[i + 1]
 
     reads = likelihood.context if isinstance(likelihood, Learnable) else features  # what the last decoder gives
     encoders = [nn.MLP(sizes[i], *hidden[i], (sizes[i + 1], sizes[i + 1]), activation=activation) for i in layers]

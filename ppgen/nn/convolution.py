@@ -9,7 +9,7 @@ from typing import Any
 from ppgen import ops
 from ppgen.arguments import assign, is_size, size, sizes
 from ppgen.nn.mlp import ACTIVATIONS, check_activation
-from ppgen.nn.spec import Spec
+from ppgen.nn.spec import Parameters, Spec
 from ppgen.nn.start import bound, linear
 
 
@@ -69,7 +69,7 @@ class ConvNet:
             specs |= _layer(f"{i}", width, inner, k) | _layer(f"{i}.back", inner, width, 1)
         return specs | {"out.weight": Spec((self.outputs, width, k, k)), "out.bias": Spec((self.outputs,))}
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+    def apply(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """The outputs [..., outputs, h, w] for `x` [..., inputs, h, w] and `context` [..., context]."""
         if x.ndim < 3 or x.shape[-3] != self.inputs:
             raise ValueError(
@@ -131,7 +131,7 @@ class ConvEncoder:
         height, width = _halved(self.shape, self.hidden)
         return specs | linear("out", self.hidden[-1] * height * width, sum(self._heads))
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array | tuple[ops.Array, ...]:
+    def apply(self, params: Parameters, x: ops.Array) -> ops.Array | tuple[ops.Array, ...]:
         """The outputs for images `x` [..., c, h, w]."""
         if tuple(x.shape[-3:]) != tuple(self.shape):
             raise ValueError(
@@ -197,7 +197,7 @@ class ConvDecoder:
             specs |= _layer(f"{i}", m, n, self.kernel)
         return specs
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
+    def apply(self, params: Parameters, x: ops.Array) -> ops.Array:
         """Images [..., c, h, w] for `x` [..., inputs]."""
         if x.shape[-1] != self.inputs:
             raise ValueError(
@@ -219,7 +219,7 @@ def _layer(name: str, inputs: int, outputs: int, kernel: int, entering: int = 0)
     return {f"{name}.weight": Spec((outputs, inputs, kernel, kernel), limit), f"{name}.bias": Spec((outputs,), limit)}
 
 
-def _convolve(params: dict[str, ops.Array], name: str, x: ops.Array, stride: int = 1) -> ops.Array:
+def _convolve(params: Parameters, name: str, x: ops.Array, stride: int = 1) -> ops.Array:
     return ops.conv(x, params[f"{name}.weight"], stride) + params[f"{name}.bias"][:, None, None]
 
 
@@ -239,7 +239,8 @@ def _image(shape: Any, hidden: tuple[int, ...]) -> tuple[int, int, int]:
             f"expected images (channels, height, width) whose sides can be halved {len(hidden)} times, once for each of at "
             f"least one hidden layer; got shape {shape} and hidden {hidden}. Pad the images, or take fewer layers."
         )
-    return tuple(map(int, shape))
+    channels, height, width = map(int, shape)
+    return channels, height, width
 
 
 def _halved(shape: tuple[int, int, int], hidden: tuple[int, ...]) -> tuple[int, int]:

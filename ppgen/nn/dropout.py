@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ppgen import ops
 from ppgen.backends.recorder import running
-from ppgen.nn.spec import Spec
+from ppgen.nn.spec import Parameters, Spec
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Dropout:
         """No parameters."""
         return {}
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
+    def apply(self, params: Parameters, x: ops.Array) -> ops.Array:
         """`x` with some of its entries at 0, where a step trains."""
         run = running()
         if run is None or not run.request.training or self.rate == 0:

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 from ppgen import ops
-from ppgen.nn.arguments import settle, size, sizes
-from ppgen.nn.spec import Spec
+from ppgen.arguments import assign, size, sizes
+from ppgen.nn.spec import Parameters, Spec
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,20 @@ class Convolution:
         numbers = {
             name: size("Convolution", name, getattr(self, name)) for name in ("inputs", "outputs", "stride", "dilation")
         }
-        settle(self, kernel=sizes("Convolution", "kernel", self.kernel), **numbers)
+        assign(self, kernel=sizes("Convolution", "kernel", self.kernel), **numbers)
         if len(self.kernel) > 2:
             raise ValueError(
                 f"Convolution: expected one side of the kernel for sequences, two for images; got {self.kernel}."
             )
         if isinstance(self.padding, list | tuple):
-            settle(self, padding=tuple((int(before), int(after)) for before, after in self.padding))
+            assign(self, padding=tuple((int(before), int(after)) for before, after in self.padding))
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path."""
         bound = 1 / math.sqrt(self.inputs * math.prod(self.kernel))
         return {"weight": Spec((self.outputs, self.inputs, *self.kernel), bound), "bias": Spec((self.outputs,), bound)}
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
+    def apply(self, params: Parameters, x: ops.Array) -> ops.Array:
         """[..., outputs, length'] or [..., outputs, h', w'] for `x` [..., inputs, length] or [..., inputs, h, w]."""
         axes = len(self.kernel)
         if x.ndim <= axes or x.shape[-axes - 1] != self.inputs:
@@ -88,13 +88,13 @@ class Embedding:
     outputs: int
 
     def __post_init__(self) -> None:
-        settle(self, **{name: size("Embedding", name, getattr(self, name)) for name in ("classes", "outputs")})
+        assign(self, **{name: size("Embedding", name, getattr(self, name)) for name in ("classes", "outputs")})
 
     def specs(self) -> dict[str, Spec]:
         """The parameters by path; of all inputs of this layer one is not 0, so their bound is 1."""
         return {"weight": Spec((self.classes, self.outputs), 1.0)}
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
+    def apply(self, params: Parameters, x: ops.Array) -> ops.Array:
         """[..., outputs] for class numbers `x` [...]; one that is no class gives NaN, or torch raises, see `ops.take`."""
         if "int" not in str(x.dtype):
             raise ValueError(
@@ -127,7 +127,7 @@ class LayerNorm:
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        settle(self, inputs=size("LayerNorm", "inputs", self.inputs))
+        assign(self, inputs=size("LayerNorm", "inputs", self.inputs))
         if not self.epsilon > 0:
             raise ValueError(f"LayerNorm: expected a positive epsilon; got {self.epsilon!r}.")
 
@@ -135,7 +135,7 @@ class LayerNorm:
         """The parameters by path."""
         return {"scale": Spec((self.inputs,), centre=1.0), "bias": Spec((self.inputs,))}
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
+    def apply(self, params: Parameters, x: ops.Array) -> ops.Array:
         """[..., inputs] for `x` [..., inputs]."""
         if x.shape[-1] != self.inputs:
             raise ValueError(

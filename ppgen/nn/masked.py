@@ -11,7 +11,7 @@ import numpy as np
 from ppgen import ops
 from ppgen.arguments import assign, size, sizes
 from ppgen.nn.mlp import ACTIVATIONS, check_activation
-from ppgen.nn.spec import Spec
+from ppgen.nn.spec import Parameters, Spec
 from ppgen.nn.start import bound, linear
 
 
@@ -85,7 +85,7 @@ class MaskedMLP:
             specs["direct.weight"] = Spec((columns, results), bound(self._entering["out"]))
         return specs
 
-    def parameters(self, params: dict[str, ops.Array], x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """All outputs in one pass: [..., D, outputs] for inputs `x` [..., D, inputs]."""
         w = self._masked(params)
         x = x.reshape(*x.shape[:-2], self.dim * self.inputs)
@@ -154,10 +154,10 @@ class MaskedMLP:
             units.append(ACTIVATIONS[self.activation](a))
         return units
 
-    def _masked(self, params: dict[str, ops.Array]) -> dict[str, ops.Array]:
+    def _masked(self, params: Parameters) -> dict[str, ops.Array]:
         return {name: mask(params[f"{name}.weight"]) for name, mask in self._masks.items()}
 
-    def _from_context(self, params: dict[str, ops.Array], context: ops.Array | None) -> tuple[Any, Any]:
+    def _from_context(self, params: Parameters, context: ops.Array | None) -> tuple[Any, Any]:
         """What the context adds to the first hidden layer and to the outputs."""
         if not self.context:
             return 0.0, 0.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from ppgen import ops
 from ppgen.arguments import assign, is_size
-from ppgen.nn.spec import Spec
+from ppgen.nn.spec import Parameters, Spec
 from ppgen.nn.start import linear
 
 ACTIVATIONS = {
@@ -48,11 +48,12 @@ class MLP:
         ['0.bias', '0.weight', '1.bias', '1.weight']
     """
 
-    sizes: tuple[int | tuple[int, ...], ...]
+    sizes: tuple[Any, ...]  # integers; of several heads, the last is a tuple of them
     activation: str
 
     def __init__(self, *sizes: int | tuple[int, ...], activation: str = "relu") -> None:
-        *inner, last = sizes if len(sizes) > 1 else (None, None)
+        given: list[Any] = list(sizes) if len(sizes) > 1 else [None, None]
+        *inner, last = given
         outputs = last if isinstance(last, tuple) else (last,)
         if not outputs or not all(map(is_size, (*inner, *outputs))):
             raise ValueError(
@@ -80,8 +81,8 @@ class MLP:
             specs |= linear(f"{i}", m, n)
         return specs
 
-    def apply(self, parameters: dict[str, ops.Array], x: ops.Array) -> ops.Array | tuple[ops.Array, ...]:
-        """The outputs for inputs `x` [..., inputs]."""
+    def apply(self, parameters: Parameters, x: ops.Array) -> Any:
+        """The outputs for inputs `x` [..., inputs]: an array, or a tuple of one for each head."""
         if x.shape[-1] != self.sizes[0]:
             raise ValueError(
                 f"expected inputs of size {self.sizes[0]} on the last axis of {self!r}; got shape {tuple(x.shape)}. "

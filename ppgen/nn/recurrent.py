@@ -8,7 +8,7 @@ import numpy as np
 
 from ppgen import ops
 from ppgen.arguments import assign, size
-from ppgen.nn.spec import Spec, gather, part
+from ppgen.nn.spec import Parameters, Spec, gather, part
 from ppgen.nn.start import bound, linear
 
 
@@ -38,25 +38,23 @@ class Cell:
         width, entering = self.gates * self.hidden, self.inputs + self.hidden
         return linear("input", self.inputs, width, entering) | linear("state", self.hidden, width, entering)
 
-    def start(self, params: dict[str, ops.Array], shape: tuple[int, ...]) -> tuple[ops.Array, ...]:
+    def start(self, params: Parameters, shape: tuple[int, ...]) -> tuple[ops.Array, ...]:
         """The state before the first input: arrays of zeros [*shape, hidden]."""
         return (ops.zeros((*shape, self.hidden), params["state.bias"]),) * self.states
 
-    def project(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
+    def project(self, params: Parameters, x: ops.Array) -> ops.Array:
         """What inputs `x` [..., inputs] add to the gates, [..., gates * hidden]."""
         return ops.linear(x, params["input.weight"], params["input.bias"])
 
-    def step(
-        self, params: dict[str, ops.Array], state: tuple[ops.Array, ...], projected: ops.Array
-    ) -> tuple[ops.Array, ...]:
+    def step(self, params: Parameters, state: tuple[ops.Array, ...], projected: ops.Array) -> tuple[ops.Array, ...]:
         """The next state, given a projected input."""
         raise NotImplementedError(f"{type(self).__name__} has no step.")
 
-    def apply(self, params: dict[str, ops.Array], state: tuple[ops.Array, ...], x: ops.Array) -> tuple[ops.Array, ...]:
+    def apply(self, params: Parameters, state: tuple[ops.Array, ...], x: ops.Array) -> tuple[ops.Array, ...]:
         """The next state, given an input `x` [..., inputs]."""
         return self.step(params, state, self.project(params, x))
 
-    def _gates(self, params: dict[str, ops.Array], h: ops.Array) -> ops.Array:
+    def _gates(self, params: Parameters, h: ops.Array) -> ops.Array:
         return ops.linear(h, params["state.weight"], params["state.bias"])
 
     def _split(self, x: ops.Array) -> tuple[ops.Array, ...]:
@@ -74,9 +72,7 @@ class GRU(Cell):
 
     gates = 3
 
-    def step(
-        self, params: dict[str, ops.Array], state: tuple[ops.Array, ...], projected: ops.Array
-    ) -> tuple[ops.Array, ...]:
+    def step(self, params: Parameters, state: tuple[ops.Array, ...], projected: ops.Array) -> tuple[ops.Array, ...]:
         (h,) = state
         (xr, xz, xn), (hr, hz, hn) = self._split(projected), self._split(self._gates(params, h))
         reset, update = ops.sigmoid(xr + hr), ops.sigmoid(xz + hz)
@@ -94,9 +90,7 @@ class LSTM(Cell):
     gates = 4
     states = 2
 
-    def step(
-        self, params: dict[str, ops.Array], state: tuple[ops.Array, ...], projected: ops.Array
-    ) -> tuple[ops.Array, ...]:
+    def step(self, params: Parameters, state: tuple[ops.Array, ...], projected: ops.Array) -> tuple[ops.Array, ...]:
         h, c = state
         i, f, n, o = self._split(projected + self._gates(params, h))
         c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(n)
@@ -149,7 +143,7 @@ class RecurrentNetwork:
             specs["context.weight"] = Spec((self.context, self._cell.gates * self.hidden), bound(entering))
         return specs
 
-    def parameters(self, params: dict[str, ops.Array], x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """All outputs [..., D, outputs] for inputs `x` [..., D, inputs], in one scan over the sequence."""
         cell, weights = self._cell, part(params, "cell")
         before = ops.concatenate([x[..., :1, :] * 0, x[..., :-1, :]], -2)
@@ -165,7 +159,7 @@ class RecurrentNetwork:
         return self._out(params, ops.moveaxis(h, 0, -2))
 
     def init_cache(
-        self, params: dict[str, ops.Array], shape: tuple[int, ...], context: ops.Array | None = None
+        self, params: Parameters, shape: tuple[int, ...], context: ops.Array | None = None
     ) -> dict[str, Any]:
         """What `step` carries: the state, and what the context adds to the gates."""
         cache = {"state": self._cell.start(part(params, "cell"), shape)}
@@ -173,9 +167,7 @@ class RecurrentNetwork:
             cache["context"] = context @ params["context.weight"]
         return cache
 
-    def step(
-        self, params: dict[str, ops.Array], cache: dict[str, Any], x: ops.Array, i: Any
-    ) -> tuple[dict[str, Any], ops.Array]:
+    def step(self, params: Parameters, cache: dict[str, Any], x: ops.Array, i: Any) -> tuple[dict[str, Any], ops.Array]:
         """The i-th outputs [..., outputs], given the input before them, `x` [..., inputs]."""
         cell, weights = self._cell, part(params, "cell")
         gates = cell.project(weights, x)
@@ -184,5 +176,5 @@ class RecurrentNetwork:
         state = cell.step(weights, cache["state"], gates)
         return {**cache, "state": state}, self._out(params, state[0])
 
-    def _out(self, params: dict[str, ops.Array], h: ops.Array) -> ops.Array:
+    def _out(self, params: Parameters, h: ops.Array) -> ops.Array:
         return ops.linear(h, params["out.weight"], params["out.bias"])

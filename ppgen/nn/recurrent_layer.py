@@ -5,9 +5,9 @@ from functools import cached_property
 from typing import Any
 
 from ppgen import ops
-from ppgen.nn.arguments import settle, size
+from ppgen.arguments import assign, size
 from ppgen.nn.recurrent import CELLS, Cell
-from ppgen.nn.spec import Spec
+from ppgen.nn.spec import Parameters, Spec
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class RecurrentLayer:
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
             raise ValueError(f"RecurrentLayer: expected a cell, one of {tuple(CELLS)}; got {self.cell!r}.")
-        settle(self, **{name: size("RecurrentLayer", name, getattr(self, name)) for name in ("inputs", "hidden")})
+        assign(self, **{name: size("RecurrentLayer", name, getattr(self, name)) for name in ("inputs", "hidden")})
 
     @cached_property
     def _cell(self) -> Cell:
@@ -51,7 +51,7 @@ class RecurrentLayer:
         """The parameters by path: those of the cell."""
         return self._cell.specs()
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array) -> ops.Array:
+    def apply(self, params: Parameters, x: ops.Array) -> ops.Array:
         """The outputs [..., T, hidden] for a sequence `x` [..., T, inputs]."""
         if x.ndim < 2 or x.shape[-1] != self.inputs:
             raise ValueError(f"expected a sequence [..., T, {self.inputs}] for {self!r}; got shape {tuple(x.shape)}.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ppgen import ops
 from ppgen.arguments import assign, size, sizes
 from ppgen.nn.mlp import ACTIVATIONS, check_activation
-from ppgen.nn.spec import Spec
+from ppgen.nn.spec import Parameters, Spec
 from ppgen.nn.start import bound, linear
 
 
@@ -61,7 +61,7 @@ class ResidualMLP:
             specs |= linear(f"{i}", width, inner) | linear(f"{i}.back", inner, width)
         return specs | {"out.weight": Spec((width, self.outputs)), "out.bias": Spec((self.outputs,))}
 
-    def apply(self, params: dict[str, ops.Array], x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+    def apply(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """The outputs for `x` [..., inputs] and `context` [..., context], whose leading axes broadcast."""
 
         def layer(name: str, h: ops.Array) -> ops.Array:

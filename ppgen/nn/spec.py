@@ -6,6 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ppgen import ops
+
+Parameters = Mapping[str, ops.Array]
+"""Arrays by path, as `specs` names them."""
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -29,7 +34,7 @@ def gather(**parts: Any) -> dict[str, Spec]:
     return {f"{name}.{path}": spec for name, part in parts.items() for path, spec in part.specs().items()}
 
 
-def part(parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
+def part(parameters: Parameters, name: str) -> dict[str, Any]:
     """The parameters of one part, under their own paths: the inverse of `gather`."""
     prefix = name + "."
     return {path.removeprefix(prefix): value for path, value in parameters.items() if path.startswith(prefix)}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ppgen.backends.protocol import SEEN
+from ppgen.backends.support import Support
 from ppgen.errors import DataError
 from ppgen.problem.program import Program
 
@@ -36,7 +37,7 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
             if seen is not None:
                 arrays[SEEN + name] = seen
         try:
-            array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+            array = np.asarray(_detached(value))
         except ValueError as error:
             raise DataError(
                 f"entry {name!r}: expected an array of numbers; got a {type(value).__name__} whose rows differ in "
@@ -68,6 +69,11 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
     return arrays
 
 
+def _detached(value: Any) -> Any:
+    """A torch tensor without its graph, on the host; anything else as it is."""
+    return value.detach().cpu() if hasattr(value, "detach") else value
+
+
 def _unmasked(name: str, value: np.ma.MaskedArray) -> tuple[np.ndarray, np.ndarray | None]:
     """A masked array as its numbers and the rows that have them (None: all do)."""
     if np.ma.getmask(value) is np.ma.nomask or value.ndim == 0:
@@ -78,7 +84,7 @@ def _unmasked(name: str, value: np.ma.MaskedArray) -> tuple[np.ndarray, np.ndarr
             f"entry {name!r}: expected each row masked as a whole or not at all; got some entries masked in "
             f"{listed(np.flatnonzero(masked.any(1) & ~masked.all(1)))}. Make a site of each part that can be missing."
         )
-    return value.filled(0), ~masked.any(1)
+    return value.filled(0), np.logical_not(masked.any(1))
 
 
 def cast(arrays: Mapping[str, np.ndarray], model: Program) -> dict[str, np.ndarray]:
@@ -139,11 +145,11 @@ def check_values(arrays: Mapping[str, np.ndarray], model: Program, where: str = 
             )
 
 
-def _advice(support: Any) -> str:
+def _advice(support: Support) -> str:
     if (support.low, support.high) == (0, 1) and support.discrete:
         return "Recode the labels as 0 and 1, or binarise the pixels."
-    if support.discrete and support.count:
-        return f"Number the classes {int(support.low)} to {int(support.high)}, or give the site more of them."
+    if support.values:
+        return f"Number the classes {support.values[0]} to {support.values[-1]}, or give the site more of them."
     return "Rescale or round the data, or use a likelihood with this support."
 
 

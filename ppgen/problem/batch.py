@@ -42,6 +42,19 @@ class Batch(dict[str, Any]):
             )
         return next(iter(lengths.values()), None)
 
+    @property
+    def row_count(self) -> int:
+        """The number of rows, where there must be one.
+
+        Raises:
+            DataError: a batch that has no entry over rows, and was not told how many there are.
+        """
+        if self.rows is None:
+            raise DataError(
+                f"expected a batch with a number of rows; got the entries {sorted(self)}. Write Batch(..., rows=n)."
+            )
+        return self.rows
+
     def __or__(self, other: Mapping[str, Any]) -> "Batch":  # type: ignore[override]  # a batch, not any dict
         drawn = self.drawn - set(other) | getattr(other, "drawn", frozenset())
         counts = {b.particles for b in (self, other) if isinstance(b, Batch) and b.drawn}

@@ -152,7 +152,7 @@ class resample:
 
     def weighted(self, batch: Batch, particles: int) -> Weighted:
         z = weighted(self.sampler, batch, particles)
-        index = systematic(z.share, self.joint.uniform((batch.rows,)))
+        index = systematic(z.share, self.joint.uniform((batch.row_count,)))
         values = z._like({name: chosen(value, index) for name, value in z.values.items()})
         mean = ops.broadcast_to(z.log_mean_weight[None], z.log_weight.shape)
         return Weighted(values, chosen(z.log_prob, index), mean)

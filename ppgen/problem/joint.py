@@ -209,7 +209,7 @@ def _with_arguments(dream: Trace, batch: Batch) -> Trace:
     also, drawn = {}, dream.values
     for site in dream.program.observed(batch.observed):
         argument = dream.program.observes.get(site.name) if site.observed else site.name
-        if argument in batch:
+        if argument is not None and argument in batch:
             data = batch[argument]
             also[argument] = drawn[site.name].reshape(dream.particles, *data.shape) + 0 * data
     return replace(dream, also=also | {name: batch[name] for name in batch.drawn})

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.backends.protocol import SEEN
+from ppgen.backends.protocol import SEEN, Backend
 from ppgen.backends.sites import Initialiser, Site
 from ppgen.errors import PpgenError, ProgramError
 from ppgen.problem.arrays import cast, check_finite, check_values
@@ -18,7 +18,7 @@ from ppgen.problem.program import Program
 def preflight(
     model: Callable[..., Any],
     guide: Callable[..., Any] | None,
-    backend: Any,
+    backend: Backend,
     arrays: Mapping[str, np.ndarray],
     *,
     seed: int = 0,
@@ -45,7 +45,7 @@ def preflight(
     """
     check_finite(arrays, "the batch")
     create, given = Initialiser(seed), whole(arrays)
-    p, seen = inspect(Program(model, "model", backend, rows_plate), arrays, create)
+    p, seen = inspect(Program(model, "model", backend, rows_plate or ""), arrays, create)
     p = replace(p, rows_plate=rows_plate or _rows_plate(p, given))
     arrays = cast(arrays, p)
     p = replace(p, observes=observations.links(p, seen.observations, arrays))
@@ -83,7 +83,7 @@ def whole(entries: Iterable[str]) -> frozenset[str]:
 def inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initialiser) -> tuple[Program, Any]:
     """The program with its sites and parameters as one run on `arrays` finds them, and what else that run found."""
     backend, rows = program.backend, plates.rows_of(arrays)
-    before = random.getstate(), np.random.get_state()[1:]
+    before = random.getstate(), tuple(np.random.get_state())
     try:
         with backend.watching() as met:
             recorder = backend.inspect(program, arrays, rows, create, backend.key(0))
@@ -139,10 +139,8 @@ def _does_not_run(program: Program, arrays: Mapping[str, np.ndarray], error: Exc
 
 
 def _moved(before: tuple[Any, Any]) -> bool:
-    numpy_state = np.random.get_state()[1:]
-    return random.getstate() != before[0] or not all(
-        np.array_equal(a, b) for a, b in zip(numpy_state, before[1], strict=True)
-    )
+    numpy_state = tuple(np.random.get_state())
+    return random.getstate() != before[0] or not all(map(np.array_equal, numpy_state, before[1]))
 
 
 def _rows_plate(model: Program, data: Iterable[str]) -> str:

@@ -121,7 +121,7 @@ class Problem:
         return self.programs.get("guide")
 
     @property
-    def rows(self) -> str | None:
+    def rows(self) -> str:
         """The name of the plate of rows."""
         return self.model.rows_plate
 
@@ -214,7 +214,7 @@ class Problem:
     def initial(self, seed: int | None = None) -> dict[str, Any]:
         """Initial parameters (unconstrained) of a seed; by default of the problem's own."""
         if seed is None or seed == self.seed:
-            return self.start
+            return dict(self.start)
         arrays, create = cast(self.example, self.model), Initialiser(seed)
         found: dict[str, Any] = {}
         for program in self.programs.values():
@@ -232,7 +232,7 @@ class Problem:
         if given is not None and not isinstance(given, Mapping):  # a Fit
             mine = self.export(start)
             given = {name: value for name, value in given.params.items() if name in mine}
-        return self.backend.load(start, given, self.specs) if given else dict(start)
+        return self.backend.load(start, given, self.specs) if given else start
 
     def export(self, parameters: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Constrained parameters by full name, on the host: the inverse of `parameters`."""

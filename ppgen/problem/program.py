@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ppgen.backends.protocol import SEEN
+from ppgen.backends.protocol import SEEN, Backend
 from ppgen.backends.sites import Parameter, Site
 from ppgen.errors import DataError, ProgramError
 
@@ -20,7 +20,7 @@ class Program:
         fn: the function with `sample` statements.
         role: who it is in a game: "model", "guide" or the name of a critic.
         backend: what runs it.
-        rows_plate: the name of the plate of rows.
+        rows_plate: the name of the plate of rows; empty until a first look at the model has found it.
         sites: what inspection found, by name in program order.
         parameters: likewise.
         native: whether it was written in the backend's own language.
@@ -33,8 +33,8 @@ class Program:
 
     fn: Callable[..., Any]
     role: str
-    backend: Any
-    rows_plate: str | None = None
+    backend: Backend
+    rows_plate: str = ""
     sites: Mapping[str, Site] = field(default_factory=dict)
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     native: bool = False
@@ -110,6 +110,20 @@ class Program:
     def is_local(self, site: Site) -> bool:
         """True for sites inside the plate of rows."""
         return self.rows_plate in site.plates
+
+    def row_axis(self, site: Site) -> int:
+        """Which batch axis of a site counts the rows, from the left.
+
+        Raises:
+            ProgramError: a site outside the plate of rows.
+        """
+        dim = site.row_dim(self.rows_plate)
+        if dim is None:
+            raise ProgramError(
+                f"expected the site {site.name!r} of the {self.role} in the plate of rows, {self.rows_plate!r}; got plates "
+                f"{sorted(site.plates)}. Put it in `with plate({self.rows_plate!r}, rows):`."
+            )
+        return len(site.batch_shape) + dim
 
     def atoms(self, site: Site) -> int:
         """How many scalar variables one row of a site holds."""

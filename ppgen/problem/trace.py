@@ -70,7 +70,8 @@ class Trace(Mapping[str, Term]):
     @property
     def values(self) -> Batch:
         """What was drawn, or mapped from the reals: site name to value, [particles, rows, ...] ([particles, ...] if global)."""
-        drawn = {name: term.value for name, term in self.terms.items() if term.how != "given"} | self.also
+        drawn = {name: term.value for name, term in self.terms.items() if term.how != "given"}
+        drawn = {**drawn, **self.also}
         return Batch(drawn, rows=self.rows, drawn=drawn, particles=self.particles)
 
     def first(self, name: str) -> Any:
@@ -105,6 +106,26 @@ class Trace(Mapping[str, Term]):
         return (
             self._zeros(self.particles, self.rows) if local is None else local,
             self._zeros(self.particles) if shared is None else shared,
+        )
+
+    def density(self, name: str) -> ops.Array:
+        """The log density of one site, [particles, rows] or [particles].
+
+        Raises:
+            NoLikelihoodError: a site without one.
+        """
+        term, site, role = self.terms[name], self.site(name), self.program.role
+        if term.log_prob is not None:
+            return term.log_prob
+        if not site.has_density:
+            raise NoLikelihoodError(
+                f"expected a log density of site {name!r} of the {role}; it is implicit ({term.distribution!r}), so it has "
+                "draws only. Use an algorithm that needs no densities, such as ppgen.GAN."
+            )
+        reason = "it sent its mean" if term.how == "mean" else "it was drawn without one"
+        raise NoLikelihoodError(
+            f"expected a log density of site {name!r} of the {role}; {reason}. Draw with density=True, or leave the site out: "
+            f"trace.without({name!r})."
         )
 
     # filters -------------------------------------------------------------------------------------------------
@@ -160,7 +181,7 @@ class Trace(Mapping[str, Term]):
 
     def _in_rows(self, trace: "Trace", *, seen: bool) -> "Trace":
         """A trace that holds sites observed in some rows only for those rows, or only for the others."""
-        partial = {name: self.batch.seen(name) for name in trace if self.batch.seen(name) is not None}
+        partial = {name: rows for name in trace if (rows := self.batch.seen(name)) is not None}
         if not partial:
             return trace
         return replace(trace, counted={name: rows if seen else ~rows for name, rows in partial.items()})
@@ -173,27 +194,12 @@ class Trace(Mapping[str, Term]):
     def _sums(self) -> tuple[Any, Any]:
         """Local and global log densities, each summed over sites; None where there are none."""
         local, shared = [], []
-        for name, term in self.terms.items():
-            log_prob = self._known(name, term)
+        for name in self.terms:
+            log_prob = self.density(name)
             if name in self.counted:
                 log_prob = ops.where(self.counted[name], log_prob, ops.zeros((), log_prob))
             (local if self.program.is_local(self.site(name)) else shared).append(log_prob)
         return _sum(local), _sum(shared)
-
-    def _known(self, name: str, term: Term) -> Any:
-        if term.log_prob is not None:
-            return term.log_prob
-        site, role = self.site(name), self.program.role
-        if not site.has_density:
-            raise NoLikelihoodError(
-                f"expected a log density of site {name!r} of the {role}; it is implicit ({term.distribution!r}), so it has "
-                "draws only. Use an algorithm that needs no densities, such as ppgen.GAN."
-            )
-        reason = "it sent its mean" if term.how == "mean" else "it was drawn without one"
-        raise NoLikelihoodError(
-            f"expected a log density of site {name!r} of the {role}; {reason}. Draw with density=True, or leave the site out: "
-            f"trace.without({name!r})."
-        )
 
 
 def _sum(arrays: Iterable[Any]) -> Any | None:

@@ -9,11 +9,13 @@ import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 COLOURS = ("#0b6e8a", "#d1495b", "#edae49", "#5c946e", "#7768ae", "#8d6a4f", "#3d3d3d")
 
 
-def tile(rows: np.ndarray, shape: tuple[int, int], columns: int = 8, gap: int = 1) -> np.ndarray:
+def tile(rows: np.ndarray, shape: tuple[int, ...], columns: int = 8, gap: int = 1) -> np.ndarray:
     """Pictures side by side: [n, height * width] to one array, with a gap of NaN between them."""
     height, width = shape
     lines = -(-len(rows) // columns)
@@ -26,7 +28,7 @@ def tile(rows: np.ndarray, shape: tuple[int, int], columns: int = 8, gap: int = 
 
 def sample_grids(
     panels: Mapping[str, np.ndarray],
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     nats: Mapping[str, tuple[float, float]],
     path: Path,
     title: str,
@@ -47,7 +49,7 @@ def sample_grids(
     return _write(figure, path)
 
 
-def _bars(axis: plt.Axes, nats: Mapping[str, tuple[float, float]]) -> None:
+def _bars(axis: Axes, nats: Mapping[str, tuple[float, float]]) -> None:
     """Horizontal bars, the first name at the top, each with its number."""
     position = np.arange(len(nats))[::-1]
     values, errors = np.array(list(nats.values())).T
@@ -86,7 +88,7 @@ def training_curves(
     return _write(figure, path)
 
 
-def _write(figure: plt.Figure, path: Path) -> Path:
+def _write(figure: Figure, path: Path) -> Path:
     figure.tight_layout(rect=(0, 0, 1, 0.985), h_pad=1.2)
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -78,7 +78,7 @@ class Loop:
 
     def arrays(
         self,
-        data: Mapping[str, Any],
+        data: Mapping[Any, Any],
         valid: Mapping[str, Any] | None,
         epochs: int | None,
         steps: int | None,
@@ -94,7 +94,7 @@ class Loop:
         device = trainer.device(data, "the data")
         self.held = self.held_out(valid)
         plan = Epochs(n, size, self.seed)
-        total = steps if steps is not None else epochs * plan.steps
+        total = (epochs or 0) * plan.steps if steps is None else steps
         done = int(state.step)
         short = plan.rows % plan.batch_size == 0 and not self.callbacks and valid is None
         together = max(1, _CHUNK // plan.steps) if short else 1  # epochs a chunk
@@ -186,15 +186,16 @@ class Loop:
         self, data: Iterable[Any], valid: Mapping[str, Any] | None, epochs: int | None, steps: int | None
     ) -> Fit:
         """Train on batches as they come."""
-        state, epoch, done, double = None, 0, 0, backends.get(self.backend).double()
+        epoch, done, double = 0, 0, backends.get(self.backend).double()
+        state: State | None = None
 
-        def close() -> bool:
+        def close(state: State) -> bool:
             """Record the steps since the last line of the history; False when there are none."""
             return bool(self.kept and self.record(state, done, epoch + 1))
 
         with bar(type(self.algorithm).__name__, steps, self.show) as report:
             for now, batch in batches_of(data, epochs):
-                if now > epoch and close() and self.call_back(state):
+                if state is not None and now > epoch and close(state) and self.call_back(state):
                     break
                 epoch = now
                 try:
@@ -206,25 +207,25 @@ class Loop:
                     device = self.trainer.device(host, f"batch {done}")
                 except DataError as error:
                     if state is not None:
-                        close()
+                        close(state)
                         error.fit = self.result(state)
                     raise
                 after, metrics = self.trainer.step(state, device)
                 losses = {name: float(value) for name, value in metrics.items()}
                 finite = np.isfinite([losses[name] for name in self.trainer.loss_names]).all()
                 if not finite or not self.trainer.backend.all_finite(after.parameters):
-                    close()
+                    close(state)
                     self.stop(state, device, None)
                 state, done = after, done + 1
                 self.keep(losses, len(next(iter(host.values()))))
                 report(done, losses)
                 if done % _STREAM_RECORD == 0 and len(self.kept["rows"]) >= _STREAM_RECORD:
-                    close()
+                    close(state)
                 if steps is not None and done >= steps:
                     break
         if state is None:
             raise DataError("expected at least one batch; the stream was empty.")
-        if close():
+        if close(state):
             self.call_back(state)
         return self.result(state)
 

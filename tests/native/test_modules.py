@@ -7,6 +7,7 @@ import pytest
 
 import ppgen
 from ppgen import dist, module, plate, sample
+from ppgen.errors import ProgramError
 
 LATENTS, HIDDEN, PIXELS = 2, 5, 12
 
@@ -83,6 +84,25 @@ def test_networks_of_other_libraries_learn(kind, algorithm, pictures, tmp_path):
     loaded = ppgen.load(tmp_path / "fit", model, guide)
     for name, value in fit.params.items():
         np.testing.assert_array_equal(loaded.params[name], value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_that_comes_with_a_later_batch_is_an_error(kind, pictures):
+    """Its parameters would be made anew at every step."""
+    make, backend = KINDS[kind]
+    net, _, over_rows = make()
+
+    def model(x):
+        encode = over_rows(module("first" if len(x) == 4 else "later", net))
+        with plate("data", len(x)):
+            sample("y", dist.Normal(encode(x), 1.0).to_event(1))
+
+    x, y = pictures.reshape(-1, PIXELS)[:5], np.zeros((5, LATENTS), np.float32)
+    problem = ppgen.Problem(model, data={"x": x[:4], "y": y[:4]}, backend=backend)
+    p = problem.joints()["model"]
+    assert p.trace(ppgen.Batch(problem.device({"x": x[:4], "y": y[:4]}))).log_prob.shape == (1, 4)
+    with pytest.raises(ProgramError, match=r"asks for a parameter 'later.*did not have on the first batch"):
+        p.trace(ppgen.Batch(problem.device({"x": x, "y": y})))
 
 
 def test_a_torch_module_is_left_as_it_was(pictures):

@@ -71,3 +71,12 @@ def test_a_density_that_is_not_there_is_said(p):
     with pytest.raises(NoLikelihoodError, match=r"site 'x' of the model; it sent its mean"):
         _ = dream.log_prob
     assert dream.without("x").log_prob.shape == (1, 3)
+
+
+def test_a_plate_that_knows_its_size_needs_no_rows(backend):
+    def model():
+        with plate("data", 3):
+            sample("x", dist.Normal(0.0, 1.0))
+
+    problem = ppgen.Problem(model, data={"x": np.zeros(3, np.float32)}, backend=backend, full_batch=True)
+    assert problem.joints()["model"].draw(particles=2)["x"].log_prob.shape == (2, 3)

@@ -47,7 +47,7 @@ class Arrays:
         return isinstance(x, jax.Array)
 
     def double(self) -> bool:
-        return bool(jax.config.jax_enable_x64)
+        return jnp.result_type(float) == jnp.float64
 
     def leaf(self, value: Any) -> Any:
         return jax.tree.map(jnp.asarray, value)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as nd
 from jax import random
+from jax.core import Tracer
 
 from ppgen import ops
 from ppgen.backends.shapes import expanded
@@ -118,7 +119,7 @@ def _compiled(fn: Callable[..., Any], density: Density, array: Any, *shape: tupl
     Not compiled as a whole, every loop inside would compile anew at every call: its body is a new function each time.
     """
     arrays = jax.tree.leaves((density.params, density.context, array))
-    if any(isinstance(x, jax.core.Tracer) for x in arrays) or not _hashable(density.learnable):
+    if any(isinstance(x, Tracer) for x in arrays) or not _hashable(density.learnable):
         return fn(density, array, *shape)
     return _COMPILED[fn](density, array, *shape)
 

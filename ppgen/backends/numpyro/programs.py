@@ -15,13 +15,14 @@ from numpyro import handlers
 from numpyro.distributions.transforms import biject_to
 
 from ppgen.backends import modules
+from ppgen.backends.numpyro.arrays import Arrays
 from ppgen.backends.numpyro.sites import OVERRIDES, _Native, _Recorder, _Sites, per_row
 from ppgen.backends.protocol import Inspected, Request, Run
 from ppgen.backends.recorder import Recorder
 from ppgen.backends.sites import Initialiser, Site
 
 
-class Programs:
+class Programs(Arrays):
     """Runs programs: their primitives, one run for all particles, and the first look at them."""
 
     def sample(self, name: str, fn: Any, infer: dict[str, Any]) -> Any:
@@ -103,8 +104,8 @@ class Programs:
             return jax.vmap(one)
 
         def alone(*args: Any) -> Any:
-            args = [x if _is_key(x) else jax.tree.map(lambda leaf: leaf[0], x) for x in args]
-            return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], one(*args))
+            first = [x if _is_key(x) else jax.tree.map(lambda leaf: leaf[0], x) for x in args]
+            return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], one(*first))
 
         return alone
 

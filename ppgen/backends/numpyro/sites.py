@@ -1,6 +1,6 @@
 """What happens at the sites of a NumPyro program."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -104,7 +104,7 @@ class _Recorder(Recorder):
         return log_density if scale is None else scale * log_density
 
     def uniform(self, shape: tuple[int, ...]) -> Any:
-        return random.uniform(numpyro.prng_key(), shape)
+        return random.uniform(cast(jax.Array, numpyro.prng_key()), shape)  # a program runs under a seed
 
     def total(self, log_density: Any) -> Any:
         return jnp.sum(log_density)

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
+from ppgen.backends.numpyro.arrays import Arrays
 from ppgen.backends.sites import check_names
 
 
-class Storage:
+class Storage(Arrays):
     """Parameters and training states as arrays by name, and back."""
 
     def export(self, parameters: Mapping[str, Any], specs: Mapping[str, Any]) -> dict[str, np.ndarray]:

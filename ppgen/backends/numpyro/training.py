@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ppgen.backends.numpyro.arrays import finite
+from ppgen.backends.numpyro.arrays import Arrays, finite
 from ppgen.backends.roles import by_loss
 
 
-class Training:
+class Training(Arrays):
     """Gradients by role, optimisers and the training loop."""
 
     def optimizer(self, spec: Any) -> "_Optimizer":
@@ -151,6 +151,6 @@ class _Optimizer:
     def init(self, parameters: dict[str, Any]) -> Any:
         return self.transformation.init(parameters)
 
-    def update(self, grads: dict[str, Any], state: Any, parameters: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    def update(self, grads: dict[str, Any], state: Any, parameters: dict[str, Any]) -> tuple[Any, Any]:
         updates, state = self.transformation.update(grads, state, parameters)
         return optax.apply_updates(parameters, updates), state

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch.distributions import ComposeTransform, biject_to, constraints, transform_to
 
+from ppgen.backends.pyro.lending import Lending
+
 _MASK = (1 << 64) - 1
 
 
-class Arrays:
+class Arrays(Lending):
     """Keys, arrays, constraints and compilation of the backend."""
 
     def constraint(self, name: str) -> Any:
@@ -64,7 +66,8 @@ class Arrays:
 
     def usable(self, losses: Mapping[str, torch.Tensor], grads: Mapping[str, torch.Tensor]) -> bool:
         """False when a loss or a gradient is not finite; then no update is made."""
-        norms = torch.stack([*torch._foreach_norm(list(grads.values())), *(loss.abs() for loss in losses.values())])
+        each = torch._foreach_norm(list(grads.values()))  # pyright: ignore[reportPrivateImportUsage]  # not in the stubs
+        norms = torch.stack([*each, *(loss.abs() for loss in losses.values())])
         return math.isfinite(float(norms.sum()))
 
     def stop_gradient(self, x: torch.Tensor) -> torch.Tensor:

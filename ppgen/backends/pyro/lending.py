@@ -9,7 +9,11 @@ import torch
 class Lending:
     """Lends parameters to the modules that compute with them."""
 
-    def lend(self, owner: torch.nn.Parameter, value: torch.Tensor) -> torch.nn.Parameter:
+    def __init__(self) -> None:
+        self._lent: dict[torch.Tensor, torch.Tensor] = {}
+        self._borrowing = False
+
+    def lend(self, owner: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Make a module's own parameter show `value`; gradients then arrive at `owner`, unless `value` is frozen."""
         self._lent.setdefault(owner, owner.data)
         if owner.data_ptr() != value.data_ptr():

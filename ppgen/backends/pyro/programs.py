@@ -14,7 +14,7 @@ from torch.distributions import ComposeTransform, biject_to, kl_divergence
 
 from ppgen.backends import modules
 from ppgen.backends.protocol import Inspected, Request, Run, Term
-from ppgen.backends.pyro.arrays import Onto
+from ppgen.backends.pyro.arrays import Arrays, Onto
 from ppgen.backends.pyro.sites import _Recorder, _Sites, per_row
 from ppgen.backends.pyro.watch import watching
 from ppgen.backends.recorder import Recorder
@@ -34,10 +34,10 @@ _WANT_TENSORS = frozenset(
 )
 
 
-class Programs:
+class Programs(Arrays):
     """Runs programs: their primitives, one run for all particles, and the first look at them."""
 
-    def sample(self, name: str, fn: Any, infer: dict[str, Any]) -> Any:
+    def sample(self, name: str, fn: Any, infer: Any) -> Any:
         return pyro.sample(name, fn, infer=infer)
 
     def plate(self, name: str, size: int, dim: int | None) -> Any:
@@ -195,7 +195,7 @@ class Programs:
             together, alone = (run(drawn, None, vectorises).terms for vectorises in (True, False))
         except Exception:  # shapes that do not fit, raised by the program itself
             return False
-        pairs = [(alone[name].log_prob, together[name].log_prob) for name in alone]
+        pairs: list[tuple[Any, Any]] = [(alone[name].log_prob, together[name].log_prob) for name in alone]
         return all(
             torch.allclose(one, at_once, rtol=1e-4, atol=1e-4, equal_nan=True)
             for one, at_once in pairs
@@ -210,7 +210,7 @@ def _idle(recorder: _Recorder) -> frozenset[str]:
     outputs = [x.sum() for x in (*terms, recorder.returned) if isinstance(x, torch.Tensor) and x.requires_grad]
     if not owners or not outputs:
         return frozenset()
-    grads = torch.autograd.grad(sum(outputs), list(owners.values()), allow_unused=True)
+    grads = torch.autograd.grad(outputs, list(owners.values()), allow_unused=True)
     return frozenset(name for name, grad in zip(owners, grads, strict=True) if grad is None)
 
 

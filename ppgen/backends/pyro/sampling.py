@@ -8,9 +8,10 @@ import torch
 from pyro.infer.mcmc import HMC, NUTS
 
 from ppgen.backends.protocol import Kernel, Moved
+from ppgen.backends.pyro.arrays import Arrays
 
 
-class Sampling:
+class Sampling(Arrays):
     """Pyro's own Markov chains, and noise to build others."""
 
     def normal(self, key: int, shape: tuple[int, ...]) -> torch.Tensor:
@@ -48,9 +49,11 @@ class _Chain:
         self.warmup, self.position = settings.warmup, position
         common = {"target_accept_prob": settings.target_accept, "full_mass": settings.dense_mass}
         if settings.name == "NUTS":
-            self.kernel = _NUTS(potential_fn=_Potential(potential), max_tree_depth=settings.max_tree_depth, **common)
+            self.kernel: Any = _WatchedNUTS(
+                potential_fn=_Potential(potential), max_tree_depth=settings.max_tree_depth, **common
+            )
         else:
-            self.kernel = _HMC(
+            self.kernel = _Watched(
                 potential_fn=_Potential(potential), trajectory_length=settings.trajectory_length, **common
             )
         self.kernel.initial_params = {"u": position}
@@ -59,12 +62,12 @@ class _Chain:
     def move(self, potential: Callable[[Any], Any]) -> dict[str, float]:
         """One step; numbers that describe it."""
         kernel = self.kernel
-        kernel.potential_fn, kernel.kinetic = _Potential(potential), None
+        kernel.begin(_Potential(potential))
         before, average, divergences = kernel._potential_energy_last, kernel._mean_accept_prob, len(kernel._divergences)
         self.position = kernel.sample({"u": self.position})["u"].detach()
         turn = kernel._t if kernel._t <= self.warmup else kernel._t - self.warmup  # Pyro keeps the average alone
         n_steps = kernel.potential_fn.calls
-        found = {
+        found: dict[str, float] = {
             "acceptance_rate": average + turn * (kernel._mean_accept_prob - average),
             "diverging": len(kernel._divergences) > divergences,
             "energy": float(before + kernel.kinetic),
@@ -90,20 +93,20 @@ class _Potential:
             torch.set_rng_state(stream)
 
 
-class _Watched:
+class _Watched(HMC):
     """A kernel that shows the kinetic energy with which a trajectory starts."""
 
     kinetic: Any = None
 
+    def begin(self, potential: _Potential) -> None:
+        """A step is about to start."""
+        self.potential_fn, self.kinetic = potential, None
+
     def _kinetic_energy(self, r: Any) -> Any:
-        energy = super()._kinetic_energy(r)  # type: ignore[misc]  # of Pyro's kernel, beside which this class stands
+        energy = super()._kinetic_energy(r)
         self.kinetic = energy if self.kinetic is None else self.kinetic
         return energy
 
 
-class _NUTS(_Watched, NUTS):
+class _WatchedNUTS(_Watched, NUTS):
     """Pyro's NUTS, watched."""
-
-
-class _HMC(_Watched, HMC):
-    """Pyro's HMC, watched."""

@@ -69,7 +69,7 @@ class _Recorder(Recorder):
             value = value if constraint is None else self.backend.constrain(constraint, value)
         msg["value"] = value
 
-    def origin(self, msg: Any) -> tuple[Any, Any, torch.nn.Parameter | None]:
+    def origin(self, msg: Any) -> tuple[Any, Any, torch.Tensor | None]:
         """What makes a parameter's first (unconstrained) value, its constraint, and the tensor a module holds it in."""
         name, store = msg["name"], pyro.get_param_store()
         source, constraint = (*msg["args"], None)[1], msg["kwargs"]["constraint"]
@@ -77,6 +77,8 @@ class _Recorder(Recorder):
             owner, constraint = store._params[name], store._constraints[name]
             return lambda _: owner.detach().clone(), _constrained(constraint), owner
         constraint = _constrained(constraint)
+        if source is None:
+            return None, constraint, None
         owner = source if isinstance(source, torch.nn.Parameter) and constraint is None else None
 
         def make(_: np.random.Generator) -> torch.Tensor:
@@ -84,7 +86,7 @@ class _Recorder(Recorder):
             value = value.detach().clone()
             return value if constraint is None else self.backend.unconstrain(constraint, value)
 
-        return None if source is None else make, constraint, owner
+        return make, constraint, owner
 
     def prepare(self, msg: Any) -> None:
         fn, k = msg["fn"], self.particles
@@ -139,7 +141,7 @@ class _Recorder(Recorder):
         k, alone = self.particles or 1, self.particles is None
 
         def full(name: str, log_prob: torch.Tensor | None) -> torch.Tensor | None:
-            shape = (k,) if self.row_dims[name] is None else (k, rows)
+            shape = (k,) if self.row_dims[name] is None else (k, -1 if rows is None else rows)
             return None if log_prob is None else log_prob.expand(*shape)
 
         terms = {

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from ppgen.backends.pyro.arrays import Arrays
 from ppgen.backends.sites import check_names
 
 
-class Storage:
+class Storage(Arrays):
     """Parameters and training states as arrays by name, and back."""
 
     def export(self, parameters: Mapping[str, torch.Tensor], specs: Mapping[str, Any]) -> dict[str, np.ndarray]:

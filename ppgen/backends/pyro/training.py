@@ -8,10 +8,11 @@ import jax
 import numpy as np
 import torch
 
+from ppgen.backends.pyro.arrays import Arrays
 from ppgen.backends.roles import by_loss
 
 
-class Training:
+class Training(Arrays):
     """Gradients by role, optimisers and the training loop."""
 
     def optimizer(self, spec: Any) -> "_Optimizer":
@@ -109,7 +110,7 @@ class _Optimizer:
     def __init__(self, spec: Any) -> None:
         named = hasattr(spec, "torch")
         self.make = spec.torch if named else spec
-        self.rate = spec.learning_rate if named and callable(spec.learning_rate) else None
+        self.rate: Callable[[int], Any] | None = spec.learning_rate if named and callable(spec.learning_rate) else None
         self.clip = spec.clip if named else None
 
     def init(self, parameters: dict[str, torch.Tensor]) -> torch.optim.Optimizer:

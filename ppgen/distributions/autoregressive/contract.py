@@ -1,8 +1,8 @@
 """Densities that factorise over dimensions: p(x) = prod_i p(x_i | x_<i, context)."""
 
-from dataclasses import fields
+from dataclasses import Field, fields
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -28,15 +28,19 @@ class Network(Protocol):
 
     def specs(self) -> dict[str, nn.Spec]:
         """The parameters by path."""
+        ...
 
     def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None) -> ops.Array:
         """All conditionals in one pass: [..., D, outputs] for encoded values [..., D, inputs]."""
+        ...
 
     def init_cache(self, params: Parameters, shape: tuple[int, ...], context: ops.Array | None) -> Any:
         """What `step` carries: a tree of arrays, with leading axes `shape`."""
+        ...
 
     def step(self, params: Parameters, cache: Any, x: ops.Array, i: Any) -> tuple[Any, ops.Array]:
         """The i-th conditional [..., outputs] of the order, given the encoded value before it (zero at i = 0)."""
+        ...
 
 
 class Autoregressive(Learnable):
@@ -49,6 +53,7 @@ class Autoregressive(Learnable):
     support is one of integers, and floats else (bits too); densities take either.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # a subclass is a dataclass
     net: Network
     conditional: Conditional
     method: str = "incremental"

@@ -133,9 +133,7 @@ class NADENetwork:
 
     def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """All outputs in one pass: [..., D, outputs] for inputs `x` [..., D, inputs]."""
-        shape = tuple(x.shape[:-2])
-        if self.context:
-            shape = tuple(np.broadcast_shapes(shape, tuple(context.shape[:-1])))
+        shape = np.broadcast_shapes(x.shape[:-2], () if context is None else context.shape[:-1])
         count = math.prod(shape)
         blocks = -(-self.dim // BLOCK)
         size = -(-self.dim // blocks)

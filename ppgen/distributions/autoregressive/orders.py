@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import arguments, nn, ops
-from ppgen.distributions.autoregressive.contract import Autoregressive, Network
+from ppgen.distributions.autoregressive.contract import Autoregressive
 from ppgen.distributions.autoregressive.sampling import generate
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
 from ppgen.nn.masked import check_order
@@ -110,7 +110,7 @@ class OrderEnsemble(Learnable):
             return self.base.log_prob(reordered(self.base.net, params, order), ops.permute(x, order), context)
 
         orders = ops.asarray(np.array(self._orders), like=x)
-        if self._is_one(picked):
+        if picked is not None and _is_one(picked):
             return one(params, x, orders[picked.reshape(())], context)
         again = ops.recompute(one)  # memory for one order
         _, each = ops.scan(lambda carry, order: (carry, again(params, x, order, context)), x[..., 0] * 0, orders)
@@ -135,7 +135,7 @@ class OrderEnsemble(Learnable):
 
         orders = np.array(self._orders)
         orders, places = (ops.asarray(o, like=given) for o in (orders, np.argsort(orders, 1)))
-        if self._is_one(picked):
+        if _is_one(picked):
             x = one(orders[picked.reshape(())], places[picked.reshape(())])
         else:
             x, _ = ops.scan(
@@ -156,19 +156,22 @@ class OrderEnsemble(Learnable):
         """The numbers of the orders [...], and the context of the base."""
         if not self.pick:
             return None, context
+        if context is None:
+            raise self._without_context()
         numbers = ops.clip(ops.as_integer(context[..., 0]), 0, len(self._orders) - 1)
         return numbers, (context[..., 1:] if self.base.context else None)
 
-    def _is_one(self, picked: ops.Array | None) -> bool:
-        """Whether one order serves all rows."""
-        return picked is not None and math.prod(picked.shape) == 1
+
+def _is_one(picked: ops.Array) -> bool:
+    """Whether one order serves all rows."""
+    return math.prod(picked.shape) == 1
 
 
-def reordered(net: Network, params: Parameters, order: ops.Array) -> dict[str, ops.Array]:
+def reordered(net: Any, params: Parameters, order: ops.Array) -> dict[str, ops.Array]:
     """Parameters with which `net`, in the order of the columns, makes of x[order] what it makes of x in `order` [D].
 
     The numbers that belong to a dimension move with it. Those are found along the axes that would be longer if there
-    were one dimension more, those of one dimension next to each other.
+    were one dimension more, those of one dimension next to each other: `net` is a dataclass with `dim` and `order`.
     """
     longer = dataclasses.replace(net, dim=net.dim + 1, order=None).specs()
     moved: dict[str, Any] = {}

@@ -7,7 +7,7 @@ import numpy as np
 
 from ppgen import arguments, nn, ops
 from ppgen.distributions.flows.bijections import Affine, Bijection
-from ppgen.distributions.flows.transform import Transform
+from ppgen.distributions.flows.transform import Map, Transform
 from ppgen.distributions.learnable import Parameters
 
 
@@ -86,7 +86,7 @@ class Coupling(Transform):
         mask = mask ^ self.swap
         return np.flatnonzero(mask), np.flatnonzero(~mask)
 
-    def _apply(self, map_: object, params: Parameters, x: ops.Array, context: ops.Array | None) -> tuple:
+    def _apply(self, map_: Map, params: Parameters, x: ops.Array, context: ops.Array | None) -> tuple:
         kept, changed = (ops.take(x, part) for part in self._parts)
         theta = self.net.apply(params, kept, context)
         theta = theta.reshape(*theta.shape[:-1], changed.shape[-1], self.bijection.outputs)

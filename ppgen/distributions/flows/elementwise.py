@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class Elementwise(Transform):
     """
 
     rank: int = 1
-    support = "real"
+    support: ClassVar[Support] = "real"
 
     def __post_init__(self) -> None:
         arguments.assign(self, rank=arguments.size(type(self).__name__, "rank", self.rank, least=0))
@@ -175,14 +176,15 @@ class AffineConstant(Transform):
         return self._columns if self.rank == 1 else None
 
     def image(self, support: Support) -> Support:
-        if self._columns is not None:  # an interval for each column has no name
+        if isinstance(self.loc, tuple) or isinstance(self.scale, tuple):  # an interval for each column has no name
             return "real"
         if support == "positive" and self.loc == 0 and self.scale > 0:
             return "positive"
         interval = (0.0, 1.0) if support == "unit_interval" else support
         if not isinstance(interval, tuple):
             return "real"
-        return tuple(sorted(float(self.loc + self.scale * end) for end in interval))
+        low, high = sorted(float(self.loc + self.scale * end) for end in interval)
+        return low, high
 
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None

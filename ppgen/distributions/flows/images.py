@@ -1,19 +1,16 @@
 """Transforms of images [..., channels, height, width] of any size."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from ppgen import arguments, nn, ops
 from ppgen.distributions.flows.bijections import Affine, Bijection
 from ppgen.distributions.flows.compose import tree
-from ppgen.distributions.flows.transform import Around, Transform
+from ppgen.distributions.flows.transform import Around, Map, Transform
 from ppgen.distributions.learnable import Parameters
-
-Map = Callable[..., tuple[ops.Array, ops.Array]]
-"""One direction of a transform or a bijection."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,7 +33,8 @@ class Pixelwise(Around):
     """
 
     transform: Transform
-    dim, rank = None, 3
+    dim: ClassVar[None] = None
+    rank: ClassVar[int] = 3
 
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None
@@ -78,7 +76,7 @@ class ImageCoupling(Transform):
     context: int = 0
     swap: bool = False
     activation: str = "relu"
-    rank = 3
+    rank: ClassVar[int] = 3
     support = "real"
 
     def __post_init__(self) -> None:

@@ -1,5 +1,7 @@
 """Flows by the names of their papers, ready to use."""
 
+from collections.abc import Iterable
+
 from ppgen.distributions.bases import StandardNormal
 from ppgen.distributions.flows.autoregressive import AutoregressiveTransform
 from ppgen.distributions.flows.bijections import Affine, Bijection, Shift
@@ -177,6 +179,6 @@ def _autoregressive(
     return [AutoregressiveTransform(dim, bijection, hidden, context, order=order(i), method=method) for i in range(n)]
 
 
-def _flow(base: Learnable | None, dim: int, transforms: object) -> Flow:
+def _flow(base: Learnable | None, dim: int, transforms: Iterable[Transform]) -> Flow:
     """Transforms, each followed by a linear map that mixes the dimensions."""
-    return Flow(base or StandardNormal(dim), [part for transform in transforms for part in (transform, LU(dim))])
+    return Flow(base or StandardNormal(dim), tuple(part for transform in transforms for part in (transform, LU(dim))))

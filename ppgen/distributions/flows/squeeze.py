@@ -1,6 +1,7 @@
 """Pixels into channels and back."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ppgen import ops
 from ppgen.distributions.flows.images import check_channels
@@ -23,7 +24,7 @@ class Squeeze(Transform):
         [[[0.0, 2.0]], [[1.0, 3.0]], [[4.0, 6.0]], [[5.0, 7.0]]]
     """
 
-    rank = 3
+    rank: ClassVar[int] = 3
 
     def forward(
         self, params: Parameters, x: ops.Array, context: ops.Array | None = None

@@ -1,9 +1,13 @@
 """A change of variables: value and log-determinant together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ppgen import arguments, nn, ops
 from ppgen.distributions.learnable import Parameters, Support, interval
+
+Map = Callable[..., tuple[ops.Array, ops.Array]]
+"""One direction of a transform or a bijection."""
 
 
 class Transform:
@@ -117,7 +121,7 @@ class Inverse(Around):
 # what flows check of their transforms --------------------------------------------------------------------------------
 
 
-def image(transform: Transform, support: Support, rank: int) -> Support:
+def image(transform: Transform, support: Support, rank: int | None) -> Support:
     """The support of f(x) where x has the given one, or ValueError where f does not take such events."""
     if transform.rank not in (None, rank):
         raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 
 from ppgen import ops
 from ppgen.backends.sites import Site
+from ppgen.errors import ProgramError
 from ppgen.problem.batch import Batch
 from ppgen.problem.joint import Joint
 
@@ -67,25 +68,29 @@ def configurations(p: Joint, batch: Batch, sites: Iterable[Site]) -> Batch:
     program = p.program
     sites = sorted(sites, key=program.is_local)
     counts = [program.atoms(site) for site in sites]
-    ranges = [
-        range(int(site.support.low), int(site.support.high) + 1)
-        for site, size in zip(sites, counts, strict=True)
-        for _ in range(size)
-    ]
+    ranges = [values for site, size in zip(sites, counts, strict=True) for values in [_values(site)] * size]
     table = np.array(list(itertools.product(*ranges)), np.float32).reshape(math.prod(map(len, ranges)), -1)
 
     values, start = {}, 0
     for site, size in zip(sites, counts, strict=True):
         batch_shape = list(site.batch_shape)
         if program.is_local(site):
-            batch_shape[site.plates[program.rows_plate][0]] = 1
+            batch_shape[program.row_axis(site)] = 1
         column = table[:, start : start + size].reshape(len(table), *batch_shape, *site.event_shape)
         if program.is_local(site):
-            axis = 1 + len(batch_shape) + site.plates[program.rows_plate][0]
-            column = np.repeat(column, batch.rows, axis)
+            column = np.repeat(column, batch.row_count, 1 + program.row_axis(site))
         boolean = site.support.name == "Boolean"  # torch wants floats there, and integers for class numbers
         values[site.name] = p.backend.array(column if boolean else column.astype(np.int32))
         start += size
     if not sites:
         return Batch(rows=batch.rows)
     return Batch(values, rows=batch.rows, drawn=values, particles=len(table))
+
+
+def _values(site: Site) -> range:
+    if site.support.values is None:
+        raise ProgramError(
+            f"expected finitely many values of the site {site.name!r}, to sum it out; got {site.support}. Give it a "
+            "distribution with finitely many, or draw it in a guide."
+        )
+    return site.support.values

@@ -105,7 +105,7 @@ class Flat:
     """
 
     def __init__(self, p: Joint, batch: Batch) -> None:
-        self.p, self.batch, self.rows = p, batch, batch.rows
+        self.p, self.batch, self.rows = p, batch, batch.row_count
         self.sites = p.program.latent(batch.observed)
         self.sizes = [p.program.atoms(site) for site in self.sites]
         self.size = sum(self.sizes)
@@ -138,7 +138,7 @@ def complete(before: Trace, now: Trace) -> ops.Array:
                 "Write the hidden variables as sites, or the sites into one distribution."
             )
         old, new = before.first(name), now.first(name)
-        log_prob = learnable.complete(old.params, new.params, now.batch[name], new.context)
+        log_prob = new.learnable.complete(old.params, new.params, now.batch[name], new.context)
         now = now.replaced(name, log_prob[None])
     return now.log_prob
 

@@ -98,7 +98,7 @@ class ELBO(Algorithm):
         loss = -per_row(log_w, batch)
         log_w, score = p.pool(log_w, batch), p.pool(z.held.log_prob, batch)
 
-        def guided(baseline: ops.Array) -> Losses:
+        def guided(baseline: ops.Array) -> dict[str, ops.Array]:
             return {"model": loss, "guide": valued(loss, -per_row(scored(log_w, score, baseline), batch))}
 
         if self.baseline is None:
