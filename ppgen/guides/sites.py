@@ -122,7 +122,7 @@ class Latents:
             body(rows, data)
 
         kinds = inspect.Parameter.KEYWORD_ONLY
-        program.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        program.__signature__ = inspect.Signature(  # pyright: ignore[reportFunctionMemberAccess]  # inspect reads it
             [inspect.Parameter("rows", kinds), *(inspect.Parameter(n, kinds) for n in names if self.local)]
         )
         return program

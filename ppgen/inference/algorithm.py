@@ -123,7 +123,7 @@ class Algorithm:
     def played(self, joints: Mapping[str, Joint], batch: Batch, turn: Turn) -> Played:
         """`play` with the joints by role, and a look at what it gives."""
         q = joints.get("guide")
-        found = self.play(joints["model"], q, batch, turn)  # type: ignore[arg-type]  # None where the guide is no role
+        found = self.play(joints["model"], q, batch, turn)  # pyright: ignore[reportArgumentType]  # None where the guide is no role
         if missing := set(self.roles) - set(found.losses):
             raise ProgramError(
                 f"{self!r}: expected losses() to give one for each role; missing {sorted(missing)}. Return a dict of all."

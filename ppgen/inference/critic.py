@@ -47,7 +47,7 @@ class Critic:
             columns = [flat(problem, name, values[name]) for name in names]
             return module(role, net)(ops.concatenate(columns, -1))[..., 0]
 
-        program.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        program.__signature__ = inspect.Signature(  # pyright: ignore[reportFunctionMemberAccess]  # inspect reads it
             [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in names]
         )
         return program

@@ -55,7 +55,7 @@ class Batch(dict[str, Any]):
             )
         return self.rows
 
-    def __or__(self, other: Mapping[str, Any]) -> "Batch":  # type: ignore[override]  # a batch, not any dict
+    def __or__(self, other: Mapping[str, Any]) -> "Batch":
         drawn = self.drawn - set(other) | getattr(other, "drawn", frozenset())
         counts = {b.particles for b in (self, other) if isinstance(b, Batch) and b.drawn}
         if len(counts) > 1:
