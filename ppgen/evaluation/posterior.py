@@ -121,7 +121,8 @@ def sampled(
     model = problem.model
     values = {name: _rows_first(value, model, model.sites[name], 2) for name, value in draws.items()}
     tree = _tree(problem, given, values, statistics, about or {})
-    tree.attrs |= agreement(tree, statistics)
+    if statistics:  # of chains
+        tree.attrs |= agreement(tree, statistics)
     return tree
 
 

@@ -11,6 +11,7 @@ from ppgen.inference.mcmc.nuts import NUTS
 from ppgen.inference.procedure import Procedure, SamplingWarning
 from ppgen.inference.sleep.reweighted_wake_sleep import ReweightedWakeSleep
 from ppgen.inference.sleep.wake_sleep import WakeSleep
+from ppgen.inference.smc.tempered import SMC
 from ppgen.inference.variational.elbo import ELBO
 from ppgen.inference.variational.iwae import IWAE
 from ppgen.inference.variational.renyi import Renyi
@@ -35,7 +36,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
 )
 """Games of losses, one of each. Contract tests run each on every model and both backends: a new game is added here."""
 
-PROCEDURES: tuple[Procedure, ...] = (EM(), NUTS(), HMC())
+PROCEDURES: tuple[Procedure, ...] = (EM(), NUTS(), HMC(), SMC(), SMC(kernel="random_walk"))
 """Algorithms that make their own steps, one of each: a new one is added here, for the tests of procedures."""
 
 EVERYTHING: tuple[Algorithm, ...] = (*ALGORITHMS, *PROCEDURES)
@@ -52,6 +53,7 @@ __all__ = [
     "IWAE",
     "NUTS",
     "PROCEDURES",
+    "SMC",
     "Algorithm",
     "Critic",
     "MaximumLikelihood",

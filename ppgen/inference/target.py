@@ -1,6 +1,8 @@
 """The target of a sampler: the posterior of a model's continuous latent sites, as a density of flat unconstrained vectors."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from ppgen import ops
 from ppgen.backends.protocol import REAL, SEEN
@@ -8,6 +10,7 @@ from ppgen.backends.sites import Site
 from ppgen.inference.exact.enumeration import configurations, crossed, groups, possible, summed_out
 from ppgen.problem.batch import Batch
 from ppgen.problem.joint import Joint
+from ppgen.problem.problem import Problem
 from ppgen.problem.trace import Trace
 
 
@@ -93,6 +96,11 @@ class Target:
             )
             total = total - ops.sum(ops.where(seen, 1.0, 0.0) * ops.sum(ops.square(by_row), 2), 1) / 2
         return total
+
+
+def target_of(problem: Problem, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any) -> Target:
+    """The posterior of a problem's latent sites."""
+    return Target(problem.joints(parameters, key)["model"], Batch(batch))
 
 
 def is_continuous(site: Site) -> bool:

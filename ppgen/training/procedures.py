@@ -145,7 +145,8 @@ class Course:
             "scales away from 0.",
             self.done,
         )
-        error.fit = self.fit(state)
+        with warnings.catch_warnings(action="ignore", category=SamplingWarning):  # there is an error already
+            error.fit = self.fit(state)
         raise error
 
     def fit(self, state: Any) -> Fit:

@@ -13,8 +13,7 @@ from ppgen.errors import NonFiniteError
 from ppgen.inference import requirements as needs
 from ppgen.inference.algorithm import positive
 from ppgen.inference.procedure import Info, Procedure, Result, SamplingWarning
-from ppgen.inference.target import Target
-from ppgen.problem.batch import Batch
+from ppgen.inference.target import Target, target_of
 from ppgen.problem.problem import Problem
 
 RADIUS = 2.0  # chains start uniformly in (-RADIUS, RADIUS), on the reals, as Stan's do
@@ -105,11 +104,6 @@ class Chains(Procedure):
                 stacklevel=2,
             )
         return Result(draws=by_chain["draws"], statistics=by_chain["statistics"])
-
-
-def target_of(problem: Problem, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any) -> Target:
-    """The posterior of a problem's latent sites."""
-    return Target(problem.joints(parameters, key)["model"], Batch(batch))
 
 
 def potential_of(target: Target) -> Any:
