@@ -21,6 +21,7 @@ from typing import Protocol
 from ppgen import ops
 from ppgen.problem.batch import Batch
 from ppgen.problem.joint import Joint
+from ppgen.problem.resampling import systematic
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,8 @@ class resample:
 
     def weighted(self, batch: Batch, particles: int) -> Weighted:
         z = weighted(self.sampler, batch, particles)
-        index = systematic(z.share, self.joint.uniform((batch.row_count,)))
+        uniform = self.joint.uniform((batch.row_count,))
+        index = ops.moveaxis(systematic(ops.moveaxis(z.share, 0, 1), uniform), 1, 0)
         values = z._like({name: chosen(value, index) for name, value in z.values.items()})
         mean = ops.broadcast_to(z.log_mean_weight[None], z.log_weight.shape)
         return Weighted(values, chosen(z.log_prob, index), mean)
@@ -178,15 +180,6 @@ class block:
         log_prob = self.target.log_prob(batch | values)
         backward = self.kernel.trace(batch | z.values).only(*mine).log_prob
         return Weighted(values, log_prob, z.log_weight + log_prob + backward - z.log_prob - new.log_prob)
-
-
-def systematic(share: ops.Array, uniform: ops.Array) -> ops.Array:
-    """Which particle each copy is of, integers [particles, rows], for normalised weights and a uniform number a row [rows]."""
-    particles = share.shape[0]
-    counter = ops.as_type_of(ops.arange(particles, share), share)[:, None]
-    both = ops.concatenate([ops.cumsum(share, 0), (counter + uniform) / particles], 0)
-    ranks = ops.argsort(ops.argsort(both, 0), 0)[particles:]  # among the copies before it, and the particles below it
-    return ops.clip(ranks - ops.as_integer(counter), 0, particles - 1)
 
 
 def chosen(value: ops.Array, index: ops.Array) -> ops.Array:

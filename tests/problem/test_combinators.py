@@ -5,7 +5,7 @@ import pytest
 
 import ppgen
 from ppgen import dist, plate, sample
-from ppgen.problem.combinators import block, compose, extend, propose, resample, systematic, weighted
+from ppgen.problem.combinators import block, compose, extend, propose, resample, weighted
 
 X = np.array([0.5, -1.0], np.float32)
 K = 20_000
@@ -106,15 +106,3 @@ def test_a_forgotten_backward_kernel_is_noticed(joints):
     p = joints["model"]
     wrong = propose(Moved(p), compose(propose(p, joints["guide"]), joints["forward"]))
     assert np.abs(evidence(joints, wrong, batch) - EXACT).max() > 0.2
-
-
-def test_systematic_copies_are_as_many_as_weights_say(backend):
-    """Particle i has floor or ceil of K w_i copies, whatever the uniform number; none of weight 0 has any."""
-    share = np.array([[0.5, 0.0], [0.26, 0.9], [0.24, 0.1], [0.0, 0.0]], np.float32)
-    with ppgen.using(backend):
-        array = ppgen.ops.asarray
-        for u in (0.01, 0.5, 0.99):
-            index = np.asarray(systematic(array(share), array(np.full(2, u, np.float32))))
-            for row in range(2):
-                copies = np.bincount(index[:, row], minlength=4)
-                assert copies.sum() == 4 and (np.abs(copies - 4 * share[:, row]) < 1).all()

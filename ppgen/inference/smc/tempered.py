@@ -15,10 +15,10 @@ from ppgen.inference import requirements as needs
 from ppgen.inference.algorithm import option, positive
 from ppgen.inference.procedure import Info, Procedure, Result, SamplingWarning
 from ppgen.inference.smc.moves import MOVES, Population, population
-from ppgen.inference.smc.resampling import systematic
 from ppgen.inference.smc.temperatures import ess, rise
 from ppgen.inference.target import target_of
 from ppgen.problem.problem import Problem
+from ppgen.problem.resampling import systematic
 
 GROUPS = 10  # that do not meet, so that their estimates of the evidence are independent
 STAGES = 1000  # temperatures, at most

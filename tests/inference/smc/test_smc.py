@@ -13,10 +13,10 @@ from ppgen.errors import NonFiniteError
 from ppgen.inference import SamplingWarning
 from ppgen.inference.smc import moves, tempered
 from ppgen.inference.smc.moves import MOVES, Population
-from ppgen.inference.smc.resampling import systematic
 from ppgen.inference.smc.temperatures import ess, rise
 from ppgen.inference.target import target_of
 from ppgen.models.regression import linear_regression, linear_regression_posterior
+from ppgen.problem.resampling import systematic
 
 RNG = np.random.default_rng(0)
 

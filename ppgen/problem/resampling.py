@@ -22,8 +22,10 @@ def systematic(weights: ops.Array, uniform: ops.Array) -> ops.Array:
         [[0, 0, 2, 3]]
     """
     n = weights.shape[1]
-    teeth = (ops.arange(n, weights) + uniform[:, None]) / n
-    passed = ops.cumsum(weights, 1)[:, None, :] <= teeth[:, :, None]
-    return ops.as_integer(
-        ops.clip(ops.sum(ops.as_float(passed), 2), high=n - 1)
-    )  # rounding may leave the last one short
+    counter = ops.arange(n, weights)
+    teeth = (counter + uniform[:, None]) / n
+    both = ops.concatenate([ops.cumsum(weights, 1), teeth], 1)
+    ranks = ops.argsort(ops.argsort(both, 1), 1)[
+        :, n:
+    ]  # of each tooth: the teeth before it, and the particles below it
+    return ops.clip(ranks - counter, 0, n - 1)
