@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from ppgen.errors import DataError, ProgramError
-from ppgen.inference import ELBO
 from ppgen.inference.algorithm import Algorithm
 from ppgen.inference.procedure import Procedure
 from ppgen.training.loop import Loop
 from ppgen.training.procedures import proceed
 from ppgen.training.result import Fit
+from ppgen.training.trainer import chosen
 
 
 def fit(
@@ -77,7 +77,7 @@ def fit(
         >>> fit.history["loss/model"].shape
         (2,)
     """
-    algorithm = ELBO() if algorithm is None else algorithm
+    algorithm = chosen(algorithm)
     makes_steps = isinstance(algorithm, Procedure)
     if (epochs is None) == (steps is None) and not (makes_steps and epochs is None):
         raise ProgramError(f"expected epochs or steps, one of them; got epochs={epochs}, steps={steps}.")

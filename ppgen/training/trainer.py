@@ -80,14 +80,12 @@ class Trainer:
         *,
         train: tuple[str, ...] | None = None,
     ) -> None:
-        algorithm = ELBO() if algorithm is None else algorithm
+        algorithm = chosen(algorithm)
         if not isinstance(problem, Problem):
             raise ProgramError(
                 f"expected a problem, programs that met a first batch; got {problem!r}. Write "
                 "ppgen.Trainer(ppgen.Problem(model, guide, data=batch), algorithm)."
             )
-        if not isinstance(algorithm, Algorithm):
-            raise ProgramError(f"expected an algorithm such as ppgen.ELBO(); got {algorithm!r}.")
         if isinstance(algorithm, Procedure):
             raise ProgramError(
                 f"expected a game of losses such as ppgen.ELBO(); got {algorithm!r}, which makes its own steps. Run it by "
@@ -249,3 +247,11 @@ class Trainer:
                     )
                     parameters |= mine
         return State(parameters, optimizers, state.key, state.step + 1, carry), metrics
+
+
+def chosen(algorithm: Any) -> Algorithm:
+    """An algorithm, `ELBO()` where none is given; ProgramError for what is none."""
+    algorithm = ELBO() if algorithm is None else algorithm
+    if not isinstance(algorithm, Algorithm):
+        raise ProgramError(f"expected an algorithm such as ppgen.ELBO(); got {algorithm!r}.")
+    return algorithm
