@@ -7,7 +7,7 @@ import numpy as np
 
 from ppgen import ops
 from ppgen.evaluation.weights import ROWS, SCALARS, breadth, device, even, keep
-from ppgen.inference.exact.enumeration import configurations
+from ppgen.inference.exact.enumeration import configurations, possible
 from ppgen.problem.batch import Batch
 from ppgen.problem.problem import Problem
 
@@ -49,9 +49,9 @@ class Table:
         def weigh(parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any) -> Any:
             with ops.activate(backend):
                 batch = Batch(batch)
-                return (
-                    problem.joints(parameters, key)["model"].trace(batch | self._configurations(problem, batch)).parts
-                )
+                z = self._configurations(problem, batch)
+                local, shared = problem.joints(parameters, key)["model"].trace(batch | z).parts
+                return possible(local, batch, z), shared
 
         width = even(rows, batch_size or max(1, min(ROWS, SCALARS // (z.particles * breadth(problem)))))
         weigh = keep(problem, "enumerate", weigh)

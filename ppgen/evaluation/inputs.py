@@ -1,11 +1,12 @@
 """What evaluation is given: data that belong to the programs, and programs that can answer."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from ppgen.backends.protocol import SEEN
 from ppgen.backends.sites import Site
 from ppgen.errors import DataError, NoLikelihoodError
 from ppgen.inference.algorithm import positive
@@ -33,14 +34,15 @@ def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[
         raise DataError(f"the data: {error}") from None
 
 
-def dimensions(program: Program, given: Iterable[str], *, continuous_only: bool = False) -> int:
-    """How many scalar variables one row observes; a one-hot vector is one variable."""
+def dimensions(program: Program, given: Mapping[str, Any], *, continuous_only: bool = False) -> float:
+    """How many scalar variables one row observes, on average where rows differ; a one-hot vector is one variable."""
     count = 0
     for site in program.observed(given):
         if continuous_only and (site.support.discrete or _one_hot(site)):
             continue
         classes = math.prod(site.event_shape[-1:]) if _one_hot(site) else 1
-        count += program.atoms(site) // classes
+        share = np.mean(given[SEEN + site.name]) if SEEN + site.name in given else 1
+        count += program.atoms(site) // classes * share
     return count
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ppgen.backends.protocol import SEEN
 from ppgen.backends.sites import Site
 from ppgen.errors import DataError, NoLikelihoodError
 from ppgen.evaluation.diagnostics import agreement
@@ -144,6 +145,10 @@ def _tree(
     }
     observes = {entry: site for site, entry in model.observes.items()}
     for entry, array in arrays.items():
+        if entry.startswith(SEEN):
+            continue
+        if SEEN + entry in arrays:  # missing values are NaN, as ArviZ has it
+            array = np.where(arrays[SEEN + entry], array.T, np.nan).T
         name = observes.get(entry, entry)
         if entry in model.sites:
             groups["observed_data"][name] = names.of(model.sites[entry]), _rows_first(array, model, model.sites[entry])

@@ -21,7 +21,7 @@ class Evaluation:
         kind: what `nats` is of the truth: "exact", "lower bound" (in expectation), "upper bound" or "estimate".
         estimator: how it was computed, in words.
         rows: number of rows.
-        dimensions: observed scalar variables per row.
+        dimensions: observed scalar variables per row; their mean where rows differ.
         particles: importance samples per row; None where none were needed.
         per_row: log-likelihood of each row [rows]; None where only the rows together have one.
         khat: PSIS k-hat of the importance weights: [rows], or [1] of weights for the whole data; None without weights.
@@ -41,7 +41,7 @@ class Evaluation:
     kind: str
     estimator: str
     rows: int
-    dimensions: int
+    dimensions: float
     particles: int | None = None
     per_row: np.ndarray | None = None
     khat: np.ndarray | None = None
@@ -54,7 +54,7 @@ class Evaluation:
 
     @classmethod
     def of_rows(
-        cls, per_row: np.ndarray, *, dimensions: int, quantization_bits: float = 0.0, **rest: Any
+        cls, per_row: np.ndarray, *, dimensions: float, quantization_bits: float = 0.0, **rest: Any
     ) -> "Evaluation":
         """Mean and standard error of the rows' log-likelihoods; `quantization_bits` are added per row."""
         per_row = np.asarray(per_row, np.float64)
@@ -68,7 +68,7 @@ class Evaluation:
 
     @classmethod
     def of_total(
-        cls, total: float, *, rows: int, dimensions: int, quantization_bits: float = 0.0, **rest: Any
+        cls, total: float, *, rows: int, dimensions: float, quantization_bits: float = 0.0, **rest: Any
     ) -> "Evaluation":
         """One log-likelihood of all rows together."""
         nats = float(total) / rows
@@ -111,7 +111,7 @@ class Evaluation:
         return "\n".join([*lines, *([self.note] if self.note else [])])
 
 
-def bits(nats: float, dimensions: int, quantization_bits: float = 0.0) -> float:
+def bits(nats: float, dimensions: float, quantization_bits: float = 0.0) -> float:
     """Bits per dimension: (-nats / log 2 + bits that quantisation adds per row) / dimensions."""
     return (-nats / math.log(2) + quantization_bits) / dimensions
 

@@ -136,10 +136,11 @@ class Problem:
         """
         create = Initialiser(self.seed)
         programs, start = {role: p for role, p in self.programs.items() if role in roles}, dict(self.start)
-        arrays = _placeholders(self.model) | cast(self.example, self.model)
+        data = cast(self.example, self.model)
+        arrays = data | _placeholders(self.model) | data  # the data first, in which rows are counted
         for role, fn in (brought or {}).items():
             program, seen = inspect(self._program(fn, role), arrays, create)
-            arrays = _placeholders(program) | arrays  # for those that look at what it draws
+            arrays = arrays | _placeholders(program) | arrays  # for those that look at what it draws
             if not program.sites:  # a critic or a baseline, and no kernel
                 plates.one_number_a_row(program, seen.returned, arrays)
             programs[role] = self._like_the_model(program)

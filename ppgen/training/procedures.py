@@ -174,7 +174,7 @@ class Course:
         found = Evaluation.of_total(
             total,
             rows=rows,
-            dimensions=dimensions(problem.model, problem.data),
+            dimensions=dimensions(problem.model, problem.example),
             kind="estimate",
             estimator=f"all rows together, by {type(self.procedure).__name__}",
             note=caveat(problem),

@@ -17,6 +17,8 @@ from ppgen.problem.joint import Joint
 from ppgen.problem.problem import Problem
 from ppgen.training.optimizers import Adam
 
+_TAKEN = {"step", "epoch", "seconds", "rows"}  # by the lines of the history
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -95,6 +97,10 @@ class Trainer:
         if unknown := set(self.train) - set(algorithm.roles):
             raise ProgramError(
                 f"expected train to name roles of {algorithm!r}, {algorithm.roles}; got {sorted(unknown)}."
+            )
+        if taken := sorted(_TAKEN & set(algorithm.reports)):
+            raise ProgramError(
+                f"{algorithm!r}: expected reports under names of their own; the history has {taken}. Rename them."
             )
         algorithm.check(problem, EVERYTHING)
         self.algorithm, self.problem, self.backend = algorithm, algorithm.cast(problem), problem.backend

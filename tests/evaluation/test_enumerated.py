@@ -98,3 +98,35 @@ def test_posterior_of_global_and_local_sites(ready):
         one = p * stats.norm(2 - value, 1).pdf(X[:4])
         zero = (1 - p) * stats.norm(-value, 1).pdf(X[:4])
         assert np.allclose(k[s == value].mean(0), one / (one + zero), atol=0.06)
+
+
+# rows that have a value ------------------------------------------------------------------------------------------------
+
+SEEN = np.array([True, False, True, True, False, False, True])
+K = np.ma.array([0, 9, 1, 2, 9, 9, 0], mask=~SEEN)  # what is under the mask does not matter
+GIVEN = np.where(SEEN, JOINT[K.filled(0), np.arange(len(X))], logsumexp(JOINT, 0))
+
+
+def test_rows_that_have_their_component(ready):
+    data = {"x": X, "k": K}
+    found = likelihood(*ready(mixture, None, data))
+    assert np.allclose(found.per_row, GIVEN, atol=1e-4)
+    assert found.kind == "exact"
+    assert found.dimensions == pytest.approx(1 + SEEN.mean())
+    tree = posterior(*ready(mixture, None, data), draws=50)
+    assert (tree["posterior"]["k"].values[0][:, SEEN] == K.filled(0)[SEEN]).all()
+    assert np.array_equal(np.isnan(tree["observed_data"]["k"]), ~SEEN)
+    assert "constant_data" not in tree.children
+
+
+def test_rows_that_have_their_component_are_weighed_with_a_guide(ready):
+    """The exact posterior as guide: in rows without k every weight is p(x), in the others p(x, k)."""
+
+    def guide(x):
+        logits = ops.asarray(np.log(WEIGHTS).astype(np.float32)) - 0.5 * (x[:, None] - param("loc", LOC)) ** 2
+        with plate("data", len(x)):
+            sample("k", dist.Categorical(logits=logits))
+
+    found = likelihood(*ready(mixture, guide, {"x": X, "k": K}), particles=3)
+    assert found.kind == "lower bound"
+    assert np.allclose(found.per_row, GIVEN, atol=1e-4)

@@ -99,7 +99,10 @@ def noise(monkeypatch):
 
         def run(self, program, parameters, key, fixed, drawn, rows, particles, *rest, _run=kind.run):
             shared.particles = particles
-            return _run(self, program, parameters, key, fixed, drawn, rows, particles, *rest)
+            try:
+                return _run(self, program, parameters, key, fixed, drawn, rows, particles, *rest)
+            finally:
+                shared.particles = 1  # as where a program is only looked at
 
         monkeypatch.setattr(kind, "run", run)
     split = shared.jax_key
@@ -121,6 +124,34 @@ def noise(monkeypatch):
     monkeypatch.setattr(torch, "bernoulli", torch_bernoulli)
     monkeypatch.setattr(torch.distributions.Categorical, "sample", torch_categorical)
     return shared
+
+
+@pytest.fixture
+def play(noise):
+    """Losses and gradients at given noise: `play(trainer, state, data)(normal=eps, uniform=u)`, each [particles, rows]."""
+
+    def prepare(trainer, state, data):
+        backend, batch = trainer.backend, trainer.device(data)
+
+        def run(parameters, tables):
+            noise.table = lambda kind, shape: tables[kind].reshape(-1, *shape)
+            try:
+                return trainer._turn(parameters, batch, trainer.algorithm.roles, state.key, state.step, state.carry)[:2]
+            finally:
+                del noise.table
+
+        run = backend.compile(run)
+
+        def call(**tables):
+            losses, grads = run(state.parameters, {kind: np.float32(table) for kind, table in tables.items()})
+            return (
+                {role: float(loss) for role, loss in losses.items()},
+                {name: np.asarray(backend.numpy(grad), float) for name, grad in grads.items()},
+            )
+
+        return call
+
+    return prepare
 
 
 class Forced:

@@ -1,7 +1,9 @@
 """Estimators on discrete latents: their mean over every draw is the exact gradient, with no Monte Carlo error."""
 
 import itertools
+from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
@@ -83,6 +85,7 @@ def expected_gradient(backend, algorithm, forced):
     """The mean of the estimator over every value of its draws, weighted by their probability."""
     trainer = ppgen.Trainer(ppgen.Problem(model, guide, data=DATA, backend=backend), algorithm)
     state = trainer.init()
+    state = replace(state, carry=jax.tree.map(lambda value: value + 0.7, state.carry))  # as after some steps
     play = forced.compiled(trainer, state, DATA)
     parameters = trainer.problem.export(state.parameters)
     _, log_q = log_joint_and_guide({k: v.astype(float) for k, v in parameters.items()})
@@ -98,6 +101,7 @@ def expected_gradient(backend, algorithm, forced):
 
 CASES = [
     (ppgen.ELBO(2, gradient="score"), elbo, ("prior", "tilt", "weight")),
+    (ppgen.ELBO(1, gradient="score", baseline="average"), elbo, ("prior", "tilt", "weight")),
     (ppgen.IWAE(2, gradient="vimco"), iwae(2), ("prior", "tilt", "weight")),
     (ppgen.ReweightedWakeSleep(2), iwae(2), ("prior", "tilt")),  # its guide follows another objective
 ]
@@ -140,3 +144,25 @@ def test_a_flipped_baseline_is_caught(backend, forced, monkeypatch):
     found, parameters = expected_gradient(backend, ppgen.ELBO(2, gradient="score"), forced)
     wanted = exact(elbo, parameters)
     assert np.abs(found["weight"] - wanted["weight"]).max() > 1e-2
+
+
+def test_the_average_baseline_is_that_of_earlier_steps(backend):
+    """A moving average of log-weights, 0.95 of it kept a step; a step subtracts what it was before."""
+    algorithm = ppgen.ELBO(3, gradient="score", baseline="average")
+    trainer = ppgen.Trainer(ppgen.Problem(model, guide, data=DATA, backend=backend), algorithm)
+    state, total, weight = trainer.init(), 0.0, 0.0
+    for _ in range(3):
+        state, metrics = trainer.step(state, DATA)
+        total, weight = 0.95 * total - 0.05 * float(metrics["loss/model"]), 0.95 * weight + 0.05
+        np.testing.assert_allclose([float(value) for value in state.carry], [total, weight], rtol=1e-5)
+
+
+def test_an_average_that_knows_the_draw_is_caught(backend, forced, monkeypatch):
+    """A moving average that takes the present step in before it is subtracted biases the score function."""
+    monkeypatch.setattr(
+        "ppgen.inference.variational.elbo.scored",
+        lambda log_w, score, baseline: log_w + ops.stop_gradient(log_w - (0.95 * baseline + 0.05 * log_w)) * score,
+    )
+    algorithm = ppgen.ELBO(1, gradient="score", baseline="average")
+    found, parameters = expected_gradient(backend, algorithm, forced)
+    assert np.abs(found["weight"] - exact(elbo, parameters)["weight"]).max() > 5e-3

@@ -207,3 +207,28 @@ def test_a_critic_sees_the_covariates(backend, forced):
     assert found == pytest.approx(by_hand(c), abs=1e-6)
     for value, wrong in zip(found, by_hand(c[::-1]), strict=True):  # the covariates of other rows would be seen
         assert abs(value - wrong) > 1e-2
+
+
+# named sites -------------------------------------------------------------------------------------------------
+
+
+def pair(rows, c):
+    with plate("data", rows):
+        sample("x", dist.Normal(param("loc", LOC), 1.0))
+        sample("y", dist.Normal(param("shift", 0.3), 1.0))
+
+
+def test_a_critic_of_named_sites_sees_no_others(backend):
+    """Entries of the data, such as a covariate, may be among them."""
+    data = {**PAIRS, "y": PAIRS["c"]}
+    for sites, blind in ((("x",), {"shift"}), (("c", "y"), {"loc"}), (None, set())):
+        net = nn.MLP(2 if sites is None else len(sites), 4, 1, activation="tanh")
+        trainer, state = started(GAN(ppgen.Critic(sites, net), emit="draw"), backend, data, pair)
+        grads = trainer.gradients(state, data)
+        assert {name for name in ("loc", "shift") if float(grads[name]) == 0} == blind
+
+
+@pytest.mark.parametrize("sites", ["x", ("x", 1)], ids=repr)
+def test_the_sites_of_a_critic_are_names(sites):
+    with pytest.raises(ValueError, match=r"Critic: expected a tuple of site names; got .* Write Critic\(\('x',\)\)"):
+        ppgen.Critic(sites)

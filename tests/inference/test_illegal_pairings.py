@@ -24,7 +24,7 @@ from ppgen import (
     sample,
 )
 from ppgen.errors import IllegalPairing
-from ppgen.inference import ALGORITHMS
+from ppgen.inference import ALGORITHMS, PROCEDURES
 
 ROWS = 6
 BITS = np.tile([0.0, 1.0], ROWS // 2).astype("float32")
@@ -37,11 +37,9 @@ class Case:
     model: Any
     guide: Any = None
 
-    def trainer(self, algorithm, backend, full_batch=True):
-        data = {"y": BITS}
+    def problem(self, backend, full_batch=True):
         size = ROWS if full_batch else 100
-        trainer = ppgen.Trainer(ppgen.Problem(self.model, self.guide, data=data, backend=backend, size=size), algorithm)
-        return trainer, trainer.init()
+        return ppgen.Problem(self.model, self.guide, data={"y": BITS}, backend=backend, size=size)
 
 
 def continuous(rows):
@@ -195,7 +193,7 @@ def identify(value):
 @pytest.mark.parametrize(("name", "algorithm", "full_batch", "reason"), ILLEGAL, ids=identify)
 def test_illegal(backend, name, algorithm, full_batch, reason):
     with pytest.raises(IllegalPairing, match=reason) as caught:
-        CASES[name].trainer(algorithm, backend, full_batch)
+        ppgen.Trainer(CASES[name].problem(backend, full_batch), algorithm)
     message = str(caught.value)
     assert message.startswith(f"{algorithm!r} cannot learn this program: ")
     assert re.search(r"Legal here: .*\.$|No algorithm of ppgen can\.$", message)
@@ -203,7 +201,7 @@ def test_illegal(backend, name, algorithm, full_batch, reason):
 
 @pytest.mark.parametrize(("name", "algorithm", "full_batch"), LEGAL, ids=identify)
 def test_legal(backend, name, algorithm, full_batch):
-    CASES[name].trainer(algorithm, backend, full_batch)
+    ppgen.Trainer(CASES[name].problem(backend, full_batch), algorithm)
 
 
 PROGRAMS = [pytest.param(name, True, id=name) for name in CASES] + [
@@ -213,19 +211,23 @@ PROGRAMS = [pytest.param(name, True, id=name) for name in CASES] + [
 
 @pytest.mark.parametrize(("name", "full_batch"), PROGRAMS)
 def test_the_list_of_legal_algorithms_is_true(backend, name, full_batch):
-    """Every algorithm of ppgen takes a finite step on the program, or is refused with the list of those that do."""
-    can, refusals = [], []
+    """Every game of ppgen takes a finite step on the program, or is refused with the list of those that do.
+
+    (And of procedures, whose own tests run them.)
+    """
+    problem, can, refusals = CASES[name].problem(backend, full_batch), [], []
     for algorithm in ALGORITHMS:
         try:
-            trainer, state = CASES[name].trainer(algorithm, backend, full_batch)
+            trainer = ppgen.Trainer(problem, algorithm)
         except IllegalPairing as refusal:
             refusals.append(str(refusal))
             continue
         with jax.disable_jit():
-            after, losses = trainer.step(state, {"y": BITS})
+            after, losses = trainer.step(trainer.init(), {"y": BITS})
         assert all(np.isfinite(float(loss)) for loss in losses.values()), algorithm
         assert trainer.backend.all_finite(after.parameters), algorithm
         can.append(repr(algorithm))
+    can += [repr(procedure) for procedure in PROCEDURES if not procedure.objections(problem)]
     for message in refusals:
         assert message.endswith(f"Legal here: {', '.join(can)}." if can else "No algorithm of ppgen can.")
 

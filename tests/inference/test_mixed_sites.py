@@ -102,35 +102,6 @@ def slopes(objective):
     return found
 
 
-@pytest.fixture
-def play(noise):
-    """Losses and gradients at given noise: `play(trainer, state)(normal=eps, uniform=u)`, each [particles, rows]."""
-
-    def prepare(trainer, state):
-        backend, batch = trainer.backend, trainer.device(DATA)
-
-        def run(parameters, tables):
-            noise.table = lambda kind, shape: tables[kind].reshape(-1, *shape)
-            try:
-                return trainer._turn(parameters, batch, trainer.algorithm.roles, state.key, state.step, state.carry)[:2]
-            finally:
-                del noise.table
-                noise.particles = 1
-
-        run = backend.compile(run)
-
-        def call(**tables):
-            losses, grads = run(state.parameters, {kind: np.float32(table) for kind, table in tables.items()})
-            return (
-                {role: float(loss) for role, loss in losses.items()},
-                {name: np.asarray(backend.numpy(grad), float) for name, grad in grads.items()},
-            )
-
-        return call
-
-    return prepare
-
-
 def started(algorithm, backend, guide, model=model):
     trainer = ppgen.Trainer(ppgen.Problem(model, guide, data=DATA, backend=backend), algorithm)
     return trainer, trainer.init()
@@ -138,7 +109,7 @@ def started(algorithm, backend, guide, model=model):
 
 def expected_gradient(algorithm, backend, order, eps, play):
     """Minus the mean gradient over every value of d, [particles, rows], with its probability; z's noise is held."""
-    run = play(*started(algorithm, backend, GUIDES[order]))
+    run = play(*started(algorithm, backend, GUIDES[order]), DATA)
     _, one = densities(order, 1, eps, **START)
     total = {}
     for bits in itertools.product((0, 1), repeat=eps.size):
@@ -214,7 +185,7 @@ def test_the_baseline_learns_the_log_weight(backend, play):
     """Its loss is the squared error; its gradient follows that, and the guide's loss is still the bound."""
     trainer, state = started(LEARNED, backend, bit_first)
     d = np.array([[1, 0]])
-    losses, grads = play(trainer, state)(normal=EPS[:1], uniform=1 - d)
+    losses, grads = play(trainer, state, DATA)(normal=EPS[:1], uniform=1 - d)
     log_w, _ = densities("bit first", d, EPS[:1], **START)
     layers = trainer.problem.export(state.parameters)
     hidden = np.tanh(X[:, None] @ layers["baseline.0.weight"] + layers["baseline.0.bias"])
@@ -257,7 +228,7 @@ def test_the_kl_in_closed_form_is_the_mean_of_the_sampled_one(backend, play):
     eps = np.repeat(CORNERS[:, None], ROWS, 1)
     found = {}
     for analytic in (False, True):
-        run = play(*started(ELBO(4, analytic_kl=analytic), backend, two_numbers_guide, two_numbers))
+        run = play(*started(ELBO(4, analytic_kl=analytic), backend, two_numbers_guide, two_numbers), DATA)
         found[analytic] = run(normal=eps)
         assert -found[analytic][0]["model"] == pytest.approx(two_numbers_elbo(), rel=1e-5)
     for name, gradient in found[False][1].items():
@@ -293,7 +264,6 @@ def test_a_term_without_a_closed_form_is_sampled(backend, noise):
         trainer, state = started(ELBO(3, analytic_kl=analytic), backend, heavy_tails_guide, heavy_tails)
         noise.restart()
         found[analytic] = float(trainer.losses(state, DATA)["model"])
-        noise.particles = 1
     noise.restart()
     noise.particles = 3
     eps = noise.table("normal", (ROWS,))  # the first draw is that of u

@@ -92,6 +92,26 @@ def test_a_second_save_replaces_the_first(quick, programs, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+def test_a_folder_with_notes_beside_a_fit_is_left_alone(quick, programs, tmp_path):
+    """What a user wrote there would be lost; the earlier fit is whole."""
+    path = quick().save(tmp_path / "run")
+    (path / "notes.txt").write_text("seed 3 was the good one")
+    with pytest.raises(
+        CheckpointError, match=r"nothing else; it holds notes\.txt, which would be lost\. Choose another"
+    ):
+        quick(epochs=4).save(path)
+    assert (path / "notes.txt").read_text() == "seed 3 was the good one"
+    assert int(ppgen.load(path, *programs).state.step) == 9
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_left_alone(quick, tmp_path):
+    (tmp_path / "run").write_text("a list")
+    with pytest.raises(CheckpointError, match="it holds a file of that name"):
+        quick().save(tmp_path / "run")
+    assert (tmp_path / "run").read_text() == "a list"
+
+
 def test_damage_and_strangers_are_refused(quick, programs, tmp_path):
     with pytest.raises(CheckpointError, match="found none"):
         ppgen.load(tmp_path / "nothing", *programs)

@@ -13,7 +13,7 @@ import torch
 from torch.distributions import ComposeTransform, biject_to, kl_divergence
 
 from ppgen.backends import modules
-from ppgen.backends.protocol import Inspected, Request, Run, Term
+from ppgen.backends.protocol import SEEN, Inspected, Request, Run, Term
 from ppgen.backends.pyro.arrays import Arrays, Onto
 from ppgen.backends.pyro.sites import _Recorder, _Sites, per_row
 from ppgen.backends.pyro.watch import watching
@@ -175,13 +175,16 @@ class Programs(Arrays):
             )
             for role, program in programs.items()
         }
-        tensors = {name: self.array(value) for name, value in values.items()}
+        fixed = {name for program in programs.values() for name in program.arguments}
+        drawn = {site.name for site in programs["guide"].latent()} if "guide" in programs else set()
+        drawn = (drawn | {name.removeprefix(SEEN) for name in values if name.startswith(SEEN)}) - fixed  # in some rows
+        tensors = {n: self.array(value) for n, value in values.items() if n.removeprefix(SEEN) not in drawn}
         with torch.no_grad(), self.borrowing(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numbers decide
             together = all(
                 self._broadcasts(program, parameters, tensors, rows)
                 for program in programs.values()
-                if program.latent(values)
+                if program.latent(tensors)
             )
         return {role: replace(program, vectorises=together) for role, program in programs.items()}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jax.tree_util import keystr, tree_leaves_with_path, tree_map_with_path
 
 from ppgen.backends.pyro.arrays import Arrays
 from ppgen.backends.sites import check_names
@@ -41,6 +42,7 @@ class Storage(Arrays):
         """Everything in a training state as arrays by path."""
         arrays = {f"parameters.{name}": self.numpy(value) for name, value in state.parameters.items()}
         arrays |= {"key": np.array(state.key, np.uint64), "step": np.array(state.step, np.int64)}
+        arrays |= {_carried(path): self.numpy(value) for path, value in tree_leaves_with_path(state.carry)}
         for role, optimizer in state.optimizers.items():
             packed = optimizer.state_dict()
             arrays[f"optimizers.{role}.{type(optimizer).__name__}.count"] = np.array(
@@ -66,4 +68,10 @@ class Storage(Arrays):
                     position, name = path.removeprefix(start).split(".", 1)
                     moments.setdefault(int(position), {})[name] = torch.from_numpy(np.array(value))
             optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        return replace(like, key=int(arrays["key"]), step=int(arrays["step"]))
+        carry = tree_map_with_path(lambda path, _: torch.from_numpy(np.array(arrays[_carried(path)])), like.carry)
+        return replace(like, key=int(arrays["key"]), step=int(arrays["step"]), carry=carry)
+
+
+def _carried(path: Any) -> str:
+    """The full name of an array that the algorithm carries."""
+    return f"carry.{keystr(path, simple=True, separator='.')}"
