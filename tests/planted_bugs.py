@@ -128,7 +128,7 @@ BUGS = (
     ),
     Bug(
         "model and guide help the critic of ALI", "inference/adversarial/ali.py",
-        "ops.softplus(of_guide)) + ops.mean(ops.softplus(-of_model)", "ops.softplus(-of_guide)) + ops.mean(ops.softplus(of_model)",
+        "ops.softplus(of_guide)) + ops.mean(ops.softplus(-of_model)", "ops.softplus(-of_guide)) + ops.mean(ops.softplus(of_model)",  # noqa: E501
         ("inference/test_ali.py",),
     ),
     Bug(

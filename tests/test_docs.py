@@ -131,7 +131,7 @@ def test_the_new_flow_keeps_the_contract(new_flow, backend):
 def test_the_programs_of_the_readme_run(backend, tmp_path, monkeypatch, capsys):
     """All blocks one after the other, with one epoch, ten particles, and batches of one size to compile for."""
     pytest.importorskip("pyro", reason="the second block loads a fit on Pyro")
-    programs, after, learnable = blocks(README)
+    programs, after, made, learnable = blocks(README)
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(replaced(programs, epochs="1", batch_size="479", particles="10", backend=repr(backend)), names)
@@ -148,6 +148,8 @@ def test_the_programs_of_the_readme_run(backend, tmp_path, monkeypatch, capsys):
     assert loaded.params.keys() == names["fit"].params.keys()
     for name, value in names["fit"].params.items():
         np.testing.assert_array_equal(loaded.params[name], value)
+
+    exec(replaced(made, steps="2", draws="10", warmup="10").replace("SMC()", "SMC(particles=50)"), names.copy())
 
     exec(replaced(learnable, epochs="1", batch_size="479", particles="10"), names)
     assert "lower bound" in capsys.readouterr().out
