@@ -297,7 +297,7 @@ def test_a_game_learns_it(program, backend):
     model, guide, _ = PROGRAMS[program]
     fit = ppgen.fit(
         model, guide, data={"x": X}, algorithm=GAN(nn.MLP(2, 16, 1, activation="leaky_relu")), backend=backend,
-        steps=300, batch_size=128, optimizer=ppgen.Adam(5e-3), seed=0,
+        steps=600, batch_size=128, optimizer=ppgen.Adam(5e-3), seed=0,
     )  # fmt: skip
     assert distance(fit.sample(rows=500, seed=1)["x"], X) < 1
 

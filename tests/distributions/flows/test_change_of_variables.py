@@ -132,7 +132,7 @@ def test_area_of_a_mapped_square(backend):
     """The unit square under a linear map has the area |det|: counted on a grid of the plane."""
     transform = flows.Compose((flows.LU(2), flows.Permutation((1, 0)), flows.AffineConstant(0.5, (1.5, -0.8))))
     params = moved(transform, backend, size=0.5, seed=3)
-    grid, cells = plane(np.linspace(-6, 6, 241), np.full(241, 0.05))
+    grid, cells = plane(np.linspace(-12, 12, 481), np.full(481, 0.05))
     origin, _ = transform.inverse(params, array(grid, backend))
     origin = np.asarray(origin)
     covered = ((origin > 0) & (origin < 1)).all(-1)
