@@ -15,7 +15,7 @@ demo: .venv/installed-$(if $(filter pyro,$(BACKEND)),pyro,core)
 	.venv/bin/ppgen demo --backend $(BACKEND)
 
 test: .venv/installed-test
-	.venv/bin/pytest -n 2
+	.venv/bin/pytest -n 2 --dist loadgroup
 
 lint: .venv/installed-lint
 	.venv/bin/ruff check .

@@ -20,6 +20,17 @@ from ppgen.problem.joint import Joint
 from ppgen.problem.trace import Trace
 
 
+def pytest_collection_modifyitems(items):
+    """What was set up or compiled for some tests serves others in one process (`pytest -n 2 --dist loadgroup`).
+
+    Tests of an entry of a registry run in one worker, and so do those of a file.
+    """
+    for item in items:
+        entry = item.callspec.params.get("name") if hasattr(item, "callspec") else None
+        shared = entry and {"case", "transform_case", "registered"} & set(item.fixturenames)
+        item.add_marker(pytest.mark.xdist_group(str(entry) if shared else item.path.name))
+
+
 @pytest.fixture(params=["numpyro", "pyro"])
 def backend(request):
     if request.param == "pyro":

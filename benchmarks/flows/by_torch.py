@@ -1,6 +1,6 @@
 """A module of torch in training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,10 +14,21 @@ def learner(
     module: torch.nn.Module,
     log_prob: Callable[[torch.Tensor], torch.Tensor],
     objective: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    roles: Sequence[torch.nn.Module] = (),
     **more: Callable[[], float],
 ) -> Learner:
-    """Its learner; `objective` [rows] is what training climbs, `log_prob` by default."""
-    objective = objective or log_prob
+    """Its learner.
+
+    Args:
+        task: what is trained.
+        train: the rows.
+        module: what is learned.
+        log_prob: of rows, [rows].
+        objective: what training climbs, [rows]; `log_prob` by default.
+        roles: parts whose gradients are clipped on their own; the whole module by default.
+        **more: the other entries of the learner.
+    """
+    objective, roles = objective or log_prob, roles or (module,)
     optimizer = torch.optim.Adam(module.parameters(), lr=1.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, task.learning_rate)
     rows = torch.from_numpy(train)
@@ -26,7 +37,8 @@ def learner(
         for batch in torch.from_numpy(index):
             optimizer.zero_grad()
             (-objective(rows[batch]).mean()).backward()
-            torch.nn.utils.clip_grad_norm_(module.parameters(), CLIP)
+            for role in roles:
+                torch.nn.utils.clip_grad_norm_(role.parameters(), CLIP)
             optimizer.step()
             schedule.step()
 

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 from typing import ClassVar
 
 import jax
@@ -44,37 +45,30 @@ SHAPES = {  # sample shape, batch shape, leading axes of the context
 }
 
 
-@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("name", [*ALL, *IMPLICIT])
-def test_shapes(name, shapes, case, backend):
+def test_shapes(name, case, backend):
     """Draws are [*sample, *batch, *event], their log densities [*sample, *batch]; under JAX without computing them."""
     on = case(name, backend)
-    sampled, batch, leading = shapes
 
-    def draw(d):
-        return d.sample(on.backend.key(0), sampled) if backend == "numpyro" else d.sample(sampled)
-
-    def shape_of(params, context):
-        d = on.entry.apply(params, context).expand(batch)
-        x = draw(d)
-        assert tuple(d.batch_shape) == batch
-        assert tuple(d.event_shape) == on.event_shape
-        assert tuple(x.shape) == (*sampled, *batch, *on.event_shape)
-        if on.entry.has_density:
-            assert tuple(d.log_prob(x).shape) == (*sampled, *batch)
-        if batch:
-            rows = d.to_event(1)
-            assert tuple(rows.event_shape) == (batch[-1], *on.event_shape)
+    def shapes(params, contexts):
+        for kind, (sampled, batch, _) in SHAPES.items():
+            d = on.entry.apply(params, contexts[kind]).expand(batch)
+            x = d.sample(on.backend.key(0), sampled) if backend == "numpyro" else d.sample(sampled)
+            assert tuple(d.batch_shape) == batch, kind
+            assert tuple(d.event_shape) == on.event_shape, kind
+            assert tuple(x.shape) == (*sampled, *batch, *on.event_shape), kind
             if on.entry.has_density:
-                assert tuple(rows.log_prob(x).shape) == (*sampled, *batch[:-1])
-            else:
-                assert draw(rows).shape == x.shape
-        return x
+                assert tuple(d.log_prob(x).shape) == (*sampled, *batch), kind
+            if kind == "sampled":
+                rows = d.to_event(1)
+                assert tuple(rows.event_shape) == (batch[-1], *on.event_shape)
+                assert not on.entry.has_density or tuple(rows.log_prob(x).shape) == (*sampled, *batch[:-1])
 
-    context = np.ones((*leading, on.entry.context), np.float32) if on.entry.context else None
+    width = on.entry.context
+    contexts = {kind: np.ones((*lead, width), np.float32) if width else None for kind, (*_, lead) in SHAPES.items()}
     run = jax.eval_shape if backend == "numpyro" else lambda fn, *arrays: fn(*arrays)
     with ppgen.using(backend):
-        run(shape_of, *on.arrays((on.params, context)))
+        run(shapes, *on.arrays((on.params, contexts)))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -500,9 +494,14 @@ def test_methods_agree(name, case, backend, small_blocks):
 @pytest.mark.parametrize("name", ["made_deep", "made_gaussian"])
 @pytest.mark.parametrize("bug", ["a block forgotten", "one turn too few"])
 def test_a_planted_bug_of_blocks_is_caught(bug, name, case, backend, small_blocks, planted_in_blocks):
+    def dependent(name, backend):  # dimensions of a block that decide one another
+        on = case(name, backend)
+        return replace(on, params={path: 2 * value for path, value in on.params.items()})
+
+    test_methods_agree(name, dependent, backend, small_blocks)
     planted_in_blocks(bug)
     with pytest.raises(AssertionError):
-        test_methods_agree(name, case, backend, small_blocks)
+        test_methods_agree(name, dependent, backend, small_blocks)
 
 
 def dependence(on):

@@ -1,4 +1,4 @@
-"""Every algorithm on every model: legal pairings give the same losses and gradients on both backends."""
+"""Algorithms on models: legal pairings give the same losses and gradients on both backends."""
 
 import functools
 
@@ -46,14 +46,30 @@ def losses_and_gradients(trainer, state, arrays, noise):
     )
 
 
-PAIRINGS = [pytest.param(model, algorithm, id=f"{model}-{algorithm!r}") for model in MODELS for algorithm in ALGORITHMS]
+REPRESENTATIVES = ("vae_two_layers", "sigmoid_belief_network", "linear_regression")  # continuous, discrete, global
+CHOSEN = (ppgen.ELBO(), ppgen.ReweightedWakeSleep(sleep_phase=True))  # draws with gradients; densities of draws and dreams
+PAIRINGS = [
+    (model, algorithm)
+    for model in MODELS
+    for algorithm in ALGORITHMS
+    if model in REPRESENTATIVES or algorithm in CHOSEN or "critic" in algorithm.roles and model == "conditional_vae"
+]
 
 
-@pytest.mark.parametrize(("model", "algorithm"), PAIRINGS)
+@pytest.mark.parametrize("model", MODELS)
+def test_backends_agree_on_what_is_legal(model):
+    for algorithm in ALGORITHMS:
+        on = [algorithm.objections(problem(backend, model)) for backend in ("numpyro", "pyro")]
+        assert on[0] == on[1], algorithm
+
+
+@pytest.mark.parametrize(("model", "algorithm"), PAIRINGS, ids=str)
 def test_backends_agree(model, algorithm, noise):
-    """The same losses and gradients on both backends at the same parameters and the same noise."""
+    """The same losses and gradients on both backends at the same parameters and the same noise.
+
+    Every algorithm on a model of each kind, and every model by two algorithms.
+    """
     on = {backend: prepared(backend, model, algorithm) for backend in ("numpyro", "pyro")}
-    assert (on["numpyro"] is None) == (on["pyro"] is None), "legal on one backend only"
     if on["numpyro"] is None:
         return
     found = {backend: losses_and_gradients(*pair, data(model), noise) for backend, pair in on.items()}
@@ -69,10 +85,10 @@ def test_backends_agree(model, algorithm, noise):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=repr)
-def test_every_algorithm_is_legal_somewhere(algorithm):
-    """The table of models exercises every algorithm, and every role of it gets a gradient."""
-    legal = [model for model in MODELS if prepared("pyro", model, algorithm) is not None]
-    assert legal, f"no model in the registry can be learned by {algorithm!r}"
+def test_every_algorithm_is_compared(algorithm):
+    """It is legal on some model of the pairings."""
+    models = [model for model, other in PAIRINGS if other == algorithm]
+    assert any(not algorithm.objections(problem("pyro", model)) for model in models)
 
 
 def test_a_planted_difference_is_caught(noise, monkeypatch):

@@ -8,7 +8,7 @@ from ppgen import dist, plate, sample
 from ppgen.problem.combinators import block, compose, extend, propose, resample, weighted
 
 X = np.array([0.5, -1.0], np.float32)
-K = 20_000
+PARTICLES = {"numpyro": 20_000, "pyro": 3_000}  # Pyro runs kernels, which take drawn values, once a particle
 
 
 def model(rows):
@@ -65,14 +65,17 @@ class Moved:
         return self.p.log_prob(ppgen.Batch({"x": values["x"]}) | z)
 
 
-def evidence(joints, sampler, batch):
-    found = weighted(sampler, batch, K).log_mean_weight
-    return joints["model"].backend.numpy(found)
+def error(joints, sampler, batch):
+    """How far the log mean weight is from the evidence, in its standard errors of about 1 / sqrt(K)."""
+    backend = joints["model"].backend
+    particles = PARTICLES[backend.name]
+    found = backend.numpy(weighted(sampler, batch, particles).log_mean_weight)
+    return np.abs(found - EXACT).max() * particles**0.5
 
 
 def test_propose_is_importance_sampling(joints):
     joints, batch = joints
-    np.testing.assert_allclose(evidence(joints, propose(joints["model"], joints["guide"]), batch), EXACT, atol=0.05)
+    assert error(joints, propose(joints["model"], joints["guide"]), batch) < 8
 
 
 def test_weights_stay_proper_through_every_combinator(joints):
@@ -83,7 +86,7 @@ def test_weights_stay_proper_through_every_combinator(joints):
     again = block(p, resample(first, p), joints["conditional"])
     moved = propose(extend(Moved(p), joints["backward"]), compose(resample(again, p), joints["forward"]))
     for sampler in (resample(first, p), again, moved):
-        np.testing.assert_allclose(evidence(joints, sampler, batch), EXACT, atol=0.06)
+        assert error(joints, sampler, batch) < 8
     z = weighted(moved, batch, 5)
     assert set(z.values) == {"a", "moved"}, "the kernel's site has done its work"
     assert set(z.renamed(moved="b").values) == {"a", "b"}
@@ -105,4 +108,4 @@ def test_a_forgotten_backward_kernel_is_noticed(joints):
     joints, batch = joints
     p = joints["model"]
     wrong = propose(Moved(p), compose(propose(p, joints["guide"]), joints["forward"]))
-    assert np.abs(evidence(joints, wrong, batch) - EXACT).max() > 0.2
+    assert error(joints, wrong, batch) > 10

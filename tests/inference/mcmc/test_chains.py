@@ -1,6 +1,9 @@
 """NUTS and HMC: draws of known posteriors, the libraries' own kernels to the digit, and what a fit of draws can be asked."""
 
 import functools
+import re
+import warnings
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -292,3 +295,16 @@ def test_shared_sites_that_were_summed_out_predict_nothing():
 def test_settings_are_checked(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_page_of_samplers_runs():
+    """docs/samplers.md, on Pyro and with few draws."""
+    page = (Path(ppgen.__file__).parents[1] / "docs" / "samplers.md").read_text()
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    for old, new in (("draws=1000", "draws=20"), ("warmup=1000", "warmup=20"), ("seed=0", 'seed=0, backend="pyro"')):
+        assert old in code
+        code = code.replace(old, new)
+    with warnings.catch_warnings(action="ignore", category=SamplingWarning):
+        names = {}
+        exec(code, names)
+    assert names["fit"].history["temperature"][-1] == 1
