@@ -47,12 +47,15 @@ def losses_and_gradients(trainer, state, arrays, noise):
 
 
 REPRESENTATIVES = ("vae_two_layers", "sigmoid_belief_network", "linear_regression")  # continuous, discrete, global
-CHOSEN = (ppgen.ELBO(), ppgen.ReweightedWakeSleep(sleep_phase=True))  # draws with gradients; densities of draws and dreams
+CHOSEN = (
+    ppgen.ELBO(),
+    ppgen.ReweightedWakeSleep(sleep_phase=True),
+)  # draws with gradients; densities of draws and dreams
 PAIRINGS = [
     (model, algorithm)
     for model in MODELS
     for algorithm in ALGORITHMS
-    if model in REPRESENTATIVES or algorithm in CHOSEN or "critic" in algorithm.roles and model == "conditional_vae"
+    if model in REPRESENTATIVES or algorithm in CHOSEN or ("critic" in algorithm.roles and model == "conditional_vae")
 ]
 
 
