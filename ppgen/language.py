@@ -113,10 +113,9 @@ def module(name: str, net: Any) -> Any:
         A function of the network's inputs.
     """
     run = _running("module")
-    run.register(name, net)
+    values = run.register(name, net)
     if not hasattr(net, "specs"):
         return run.backend.module(run, name, net)
-    values = {path: run.parameter(f"{name}.{path}", spec.draw, source=net) for path, spec in net.specs().items()}
 
     def call(*args: Any, **kwargs: Any) -> Any:
         try:

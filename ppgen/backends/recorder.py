@@ -136,14 +136,19 @@ class Recorder(ABC):
                 f"first use; got {parameter}{'' if same_start else ', starting elsewhere'}. Give each its own name."
             )
 
-    def register(self, name: str, net: Any) -> None:
-        """Remember which network a module name stands for; two different ones under a name are an error."""
+    def register(self, name: str, net: Any) -> dict[str, Any]:
+        """Remember which network a module name stands for; two different ones under a name are an error.
+
+        Returns the values of its parameters by path, where it says what they are.
+        """
         known = self.modules.setdefault(name, net)
         if known is not net and not self.backend.same_network(known, net):
             raise ProgramError(
                 f"the {self.program.role} uses the name {name!r} for two different networks:\n  {known!r}\n  {net!r}\n"
                 "Give each its own name; a network that is used twice is built once, outside the program."
             )
+        specs = net.specs() if hasattr(net, "specs") else {}
+        return {path: self.parameter(f"{name}.{path}", spec.draw, source=net) for path, spec in specs.items()}
 
     # sites ---------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ppgen import ops
 from ppgen.guides.mean_field import START
-from ppgen.guides.sites import Latent, Latents
+from ppgen.guides.sites import Latent, Latents, give
 from ppgen.language import dist, param, sample
 from ppgen.problem.automatic import Automatic
 from ppgen.problem.problem import Problem
@@ -32,26 +32,22 @@ class Together(Automatic):
         def body(rows: int, data: dict[str, Any]) -> None:
             if latents.shared:
                 width = sum(latent.width for latent in latents.shared)
-                give(latents, latents.shared, sample("guide.shared", self.shared(width), auxiliary=True), rows)
+                share_out(latents, latents.shared, sample("guide.shared", self.shared(width), auxiliary=True), rows)
             if latents.local:
                 loc = latents.numbers("guide.rows.loc", latents.local, rows, data, 0.0)
                 log_scale = latents.numbers("guide.rows.log_scale", latents.local, rows, data, START)
                 local = dist.Normal(loc, ops.exp(log_scale)).to_event(1)
                 with latents.plates(latents.local[0].site, rows, only_rows=True):
                     drawn = sample("guide.rows", local, auxiliary=True)
-                give(latents, latents.local, drawn, rows)
+                share_out(latents, latents.local, drawn, rows)
 
         return latents.guide(body)
 
 
-def give(latents: Latents, sites: list[Latent], flat: ops.Array, rows: int) -> None:
-    """Give sites their values, the images of parts of one drawn vector; its density becomes theirs."""
+def share_out(latents: Latents, sites: list[Latent], flat: ops.Array, rows: int) -> None:
+    """Give sites parts of one drawn vector."""
     for latent, part in zip(sites, ops.split(flat, [latent.width for latent in sites]), strict=True):
-        real = latent.unflat(part)
-        value = latent.onto(real)
-        with latents.plates(latent.site, rows):
-            at = dist.Delta(value, log_density=-latent.log_slope(real, value), event_dim=len(latent.site.event_shape))
-            sample(latent.site.name, at)
+        give(latents, latent, latent.unflat(part), rows)
 
 
 @dataclass(frozen=True)

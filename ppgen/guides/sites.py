@@ -13,7 +13,7 @@ import numpy as np
 from ppgen import nn, ops
 from ppgen.backends.sites import Site
 from ppgen.errors import ProgramError
-from ppgen.language import module, param, plate
+from ppgen.language import dist, module, param, plate, sample
 from ppgen.problem.batch import Batch
 from ppgen.problem.problem import Problem
 
@@ -150,3 +150,11 @@ class Latents:
         columns = ops.concatenate([1.0 * data[n].reshape(rows, -1) for n in self.observed], -1)
         inputs = sum(math.prod(self.problem.entries[n]) for n in self.observed)
         return start + module(name, nn.MLP(inputs, *HIDDEN, width))(columns)
+
+
+def give(latents: Latents, latent: Latent, real: ops.Array, rows: int) -> None:
+    """Give a site the image of a drawn value on the reals; the density of the draw becomes its own."""
+    value = latent.onto(real)
+    with latents.plates(latent.site, rows):
+        event_dim = len(latent.site.event_shape)
+        sample(latent.site.name, dist.Delta(value, log_density=-latent.log_slope(real, value), event_dim=event_dim))

@@ -4,7 +4,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ppgen.errors import DataError, NonFiniteError, Note
 from ppgen.guides import MeanField
 from ppgen.inference.algorithm import Algorithm
 from ppgen.problem.arrays import to_host
+from ppgen.problem.automatic import Automatic
 from ppgen.problem.problem import Problem
 from ppgen.training import keeping
 from ppgen.training.batches import Epochs, batches_of
@@ -116,6 +117,9 @@ class Loop:
                 report(done, losses)
                 if self.call_back(state):
                     break
+        if isinstance(self.guide, Automatic):
+            learned = self.guide.finish(trainer.problem, state.parameters, device)
+            state = replace(state, parameters={name: trainer.backend.leaf(value) for name, value in learned.items()})
         return self.result(state)
 
     def advance(

@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+import scipy.stats
+from scipy.special import gammaln
 
 import ppgen
 from ppgen import dist, guides, param, plate, sample
 from ppgen.errors import Note, ProgramError
+from ppgen.inference import SamplingWarning
 
-ALL = [guides.MeanField(), guides.FullRank(), guides.LowRank(2), guides.Flow(), guides.MAP()]
+ALL = [guides.MeanField(), guides.FullRank(), guides.LowRank(2), guides.Flow(), guides.MAP(), guides.Laplace()]
+AT_ONCE = guides.FullRank | guides.MAP | guides.Laplace  # tried with all rows at each step
 X = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
 Y = (X @ [1.0, -1.0] + 0.3).astype(np.float32)
 
@@ -36,7 +40,7 @@ def conjugate(rows):
 @pytest.mark.parametrize("guide", ALL, ids=lambda guide: type(guide).__name__)
 def test_a_guide_has_the_model_s_sites(backend, guide):
     """Sites of every support, local and global, are drawn within it; parts of the data need an encoder."""
-    batch_size = None if isinstance(guide, guides.FullRank | guides.MAP) else 4
+    batch_size = None if isinstance(guide, AT_ONCE) else 4
     rows = slice(0, batch_size)
     problem = ppgen.Problem(regression, guide, data={"x": X[rows], "y": Y[rows]}, size=len(Y), backend=backend)
     q = problem.joints()["guide"]
@@ -66,8 +70,6 @@ def test_a_guide_has_a_density(backend, guide):
         model, guide, data={"x": x}, backend=backend, algorithm=ppgen.ELBO(8), steps=150, optimizer=ppgen.Adam(0.03)
     )
     total, n = x.sum(), len(x)  # gamma-Poisson: a negative binomial
-    from scipy.special import gammaln
-
     exact = 3 * np.log(2) - gammaln(3) + gammaln(3 + total) - (3 + total) * np.log(2 + n) - gammaln(x + 1).sum()
     found = ppgen.evaluation.evidence(fit.problem, fit.state.parameters, {"x": x}, particles=4000)
     assert found.total == pytest.approx(exact, abs=0.02)
@@ -83,6 +85,42 @@ def test_full_rank_finds_the_correlation(backend):
     tril = fit.params["guide.scale_tril"]
     np.testing.assert_allclose(tril @ tril.T, np.linalg.inv(precision), atol=0.03)
     np.testing.assert_allclose(fit.params["guide.loc"], np.linalg.solve(precision, [20, 20]), atol=0.03)
+
+
+def test_laplace_is_exact_where_the_posterior_is_gaussian(backend, tmp_path):
+    """Local sites too: any draw then weighs as much as the evidence; so it does after saving and loading."""
+
+    def model(rows):
+        a = sample("a", dist.Normal(0.0, 1.0))
+        with plate("data", rows):
+            z = sample("z", dist.Normal(0.0, 1.0))
+            sample("y", dist.Normal(a + z, 1.0))
+
+    y = np.array([0.5, -1.0, 2.0], np.float32)
+    fit = ppgen.fit(
+        model, guides.Laplace(), data={"y": y}, backend=backend, steps=400, optimizer=ppgen.Adam(0.05)
+    )
+    covariance = 2 * np.eye(3) + np.ones((3, 3))
+    exact = scipy.stats.multivariate_normal(np.zeros(3), covariance).logpdf(y)
+    for own in (fit, ppgen.load(fit.save(tmp_path / "fit"), model, guides.Laplace())):
+        found = ppgen.evaluation.evidence(own.problem, own.state.parameters, {"y": y}, particles=3)
+        assert found.total == pytest.approx(exact, abs=1e-4)
+
+
+def test_laplace_tells_when_it_is_not_at_the_mode(backend):
+    def model(rows):
+        a = sample("a", dist.StudentT(1.0, 0.0, 0.1))  # curved upwards away from its mode
+        with plate("data", rows):
+            sample("y", dist.Normal(0.0 * a, 1.0))
+
+    data = {"y": np.ones(4, np.float32)}
+    for program, message in ((conjugate, r"Newton's method would gain \d"), (model, "not curved downwards")):
+        with pytest.warns(SamplingWarning, match=message) as caught:
+            start = {"guide.loc": np.ones(1, np.float32)} if program is model else None
+            ppgen.fit(program, guides.Laplace(), data=data, backend=backend, steps=1, params=start)
+        assert caught[0].filename == __file__
+    with pytest.raises(ProgramError, match=r"curvature of all rows together.*Leave batch_size out"):
+        ppgen.fit(conjugate, guides.Laplace(), data=data, backend=backend, steps=1, batch_size=2)
 
 
 def test_the_map_is_the_mode(backend):
