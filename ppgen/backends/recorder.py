@@ -106,7 +106,7 @@ class Recorder(ABC):
                 start = start.astype(np.float64)
             raw = self.created[name] = self.backend.parameter(start)
         if self.create is not None:
-            self.keep(Parameter(name, self.shape(raw), constraint, source), make)
+            self.note(Parameter(name, self.shape(raw), constraint, source), make)
         return raw if constraint is None else self.backend.constrain(constraint, raw)
 
     def generator(self, name: str) -> np.random.Generator:
@@ -122,7 +122,7 @@ class Recorder(ABC):
             f"expected one of {sorted(self.parameters)}. Make the same parameters whatever the data."
         )
 
-    def keep(self, parameter: Parameter, make: Callable[[np.random.Generator], Any] | None) -> None:
+    def note(self, parameter: Parameter, make: Callable[[np.random.Generator], Any] | None) -> None:
         """Enter a parameter in the table; one name that is used twice means one thing."""
         name, known = parameter.name, self.found.setdefault(parameter.name, parameter)
         if known is parameter or make is None or None not in (known.source, parameter.source):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import ops
-from ppgen.evaluation.weights import ROWS, SCALARS, breadth, device, even, keep
+from ppgen.evaluation.weights import ROWS, SCALARS, breadth, device, even, once
 from ppgen.inference.exact.enumeration import configurations, possible
 from ppgen.problem.batch import Batch
 from ppgen.problem.problem import Problem
@@ -54,7 +54,7 @@ class Table:
                 return possible(local, batch, z), shared
 
         width = even(rows, batch_size or max(1, min(ROWS, SCALARS // (z.particles * breadth(problem)))))
-        weigh = keep(problem, "enumerate", weigh)
+        weigh = once(problem, "enumerate", weigh)
         parts = []
         for start in range(0, rows, width):
             some = slice(start, min(start + width, rows))

@@ -10,7 +10,7 @@ from ppgen import ops
 from ppgen.errors import NoLikelihoodError
 from ppgen.evaluation.inputs import described, needs_densities, prepare
 from ppgen.evaluation.result import Evaluation
-from ppgen.evaluation.weights import ROWS, SCALARS, Running, breadth, device, even, keep
+from ppgen.evaluation.weights import ROWS, SCALARS, Running, breadth, device, even, once
 from ppgen.inference.algorithm import positive
 from ppgen.inference.exact.enumeration import configurations, crossed, possible
 from ppgen.problem.batch import Batch
@@ -125,4 +125,4 @@ def _compiled(problem: Problem, draws: int) -> Any:
             local = possible(p.trace(batch | both).parts[0], batch, both)
             return ops.logsumexp(local.reshape(draws, -1, local.shape[-1]), 1)
 
-    return keep(problem, ("predict", draws), weigh)
+    return once(problem, ("predict", draws), weigh)

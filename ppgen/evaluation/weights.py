@@ -109,10 +109,10 @@ def compiled(problem: Problem, particles: int, values: bool) -> Callable[..., An
             local, shared = (a - b for a, b in zip(p.trace(batch | z.values).parts, z.latent.parts, strict=True))
             return local, shared, dict(z.values) if values else {}
 
-    return keep(problem, ("weigh", particles, values), weigh)
+    return once(problem, ("weigh", particles, values), weigh)
 
 
-def keep(problem: Problem, name: Any, fn: Callable[..., Any]) -> Callable[..., Any]:
+def once(problem: Problem, name: Any, fn: Callable[..., Any]) -> Callable[..., Any]:
     """`fn` compiled without gradients, or what an earlier call under this name compiled."""
     name = (name, problem.data)
     if name not in problem.compiled:

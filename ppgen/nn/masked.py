@@ -85,7 +85,7 @@ class MaskedMLP:
             specs["direct.weight"] = Spec((columns, results), bound(self._entering["out"]))
         return specs
 
-    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+    def conditionals(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """All outputs in one pass: [..., D, outputs] for inputs `x` [..., D, inputs]."""
         w = self._masked(params)
         x = x.reshape(*x.shape[:-2], self.dim * self.inputs)

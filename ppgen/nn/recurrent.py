@@ -143,7 +143,7 @@ class RecurrentNetwork:
             specs["context.weight"] = Spec((self.context, self._cell.gates * self.hidden), bound(entering))
         return specs
 
-    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+    def conditionals(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """All outputs [..., D, outputs] for inputs `x` [..., D, inputs], in one scan over the sequence."""
         cell, weights = self._cell, part(params, "cell")
         before = ops.concatenate([x[..., :1, :] * 0, x[..., :-1, :]], -2)

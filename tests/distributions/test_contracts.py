@@ -511,7 +511,7 @@ def dependence(on):
     order = np.asarray(learnable.net.permutation)
 
     def theta(params, x, context):
-        return learnable.parameters(params, x, None if context is None else context[0])
+        return learnable.conditionals(params, x, None if context is None else context[0])
 
     found = []
     for j in order:

@@ -391,7 +391,7 @@ def test_an_infinite_mixture_draws_from_its_two_parts(backend):
     own = {k.removeprefix("prior."): v for k, v in params.items() if k.startswith("prior.")}
     z = drawn(INFINITE.prior.apply(own), backend, 5000)
     net = {k.removeprefix("likelihood."): v for k, v in params.items() if k.startswith("likelihood.")}
-    first = np.asarray(INFINITE.likelihood.parameters(net, array(np.zeros((5000, 3)), backend), array(z, backend)))
+    first = np.asarray(INFINITE.likelihood.conditionals(net, array(np.zeros((5000, 3)), backend), array(z, backend)))
     error = np.hypot(x[:, 0].std(), first[:, 0, 0].std()) / np.sqrt(5000)
     assert abs(x[:, 0].mean() - first[:, 0, 0].mean()) < 5 * error
 

@@ -97,9 +97,7 @@ def test_laplace_is_exact_where_the_posterior_is_gaussian(backend, tmp_path):
             sample("y", dist.Normal(a + z, 1.0))
 
     y = np.array([0.5, -1.0, 2.0], np.float32)
-    fit = ppgen.fit(
-        model, guides.Laplace(), data={"y": y}, backend=backend, steps=400, optimizer=ppgen.Adam(0.05)
-    )
+    fit = ppgen.fit(model, guides.Laplace(), data={"y": y}, backend=backend, steps=400, optimizer=ppgen.Adam(0.05))
     covariance = 2 * np.eye(3) + np.ones((3, 3))
     exact = scipy.stats.multivariate_normal(np.zeros(3), covariance).logpdf(y)
     for own in (fit, ppgen.load(fit.save(tmp_path / "fit"), model, guides.Laplace())):

@@ -59,7 +59,7 @@ def test_a_sequence_is_torchs(kind, backend):
             getattr(twin, theirs).copy_(torch.tensor(np.asarray(params[f"cell.{ours}"]).T))
         h, _ = twin(torch.as_tensor(np.concatenate([x[:, :1] * 0, x[:, :-1]], 1)))
     wanted = h.numpy() @ np.asarray(params["out.weight"]) + np.asarray(params["out.bias"])
-    found = net.parameters(params, ARRAY[backend](x))
+    found = net.conditionals(params, ARRAY[backend](x))
     np.testing.assert_allclose(np.asarray(found), wanted, rtol=1e-4, atol=1e-6)
 
 
@@ -71,7 +71,7 @@ def test_one_place_at_a_time(kind, length, context, backend):
     params = started(net, backend)
     x = ARRAY[backend](RNG.normal(size=(5, 2, length, 3)).astype(np.float32))
     c = ARRAY[backend](RNG.normal(size=(2, context)).astype(np.float32)) if context else None
-    at_once = net.parameters(params, x, c)
+    at_once = net.conditionals(params, x, c)
     assert at_once.shape == (5, 2, length, 2)
     cache, previous = net.init_cache(params, (5, 2), c), x[..., 0, :] * 0
     for i in range(length):
@@ -84,7 +84,7 @@ def test_one_place_at_a_time(kind, length, context, backend):
 def test_each_place_sees_those_before_it_only(kind):
     net = nn.RecurrentNetwork(4, hidden=6, cell=kind)
     params = started(net, "numpyro")
-    jacobian = jax.jacobian(lambda x: net.parameters(params, x[:, None])[:, 0])(jnp.asarray(RNG.normal(size=4)))
+    jacobian = jax.jacobian(lambda x: net.conditionals(params, x[:, None])[:, 0])(jnp.asarray(RNG.normal(size=4)))
     seen = np.abs(jacobian) > 1e-6
     np.testing.assert_array_equal(seen, np.tril(np.ones((4, 4), bool), -1))
 
@@ -95,7 +95,7 @@ def test_double_precision(kind, backend):
     with jax.enable_x64(True), ppgen.using(backend):
         params = {path: ops.asarray(np.asarray(p, np.float64)) for path, p in started(net, backend).items()}
         x, context = ops.asarray(np.ones((2, 3, 1))), ops.asarray(np.ones((2, 2)))
-        assert str(net.parameters(params, x, context).dtype).endswith("float64")
+        assert str(net.conditionals(params, x, context).dtype).endswith("float64")
         cache = net.init_cache(params, (2,), context)
         assert str(net.step(params, cache, x[..., 0, :], 0)[1].dtype).endswith("float64")
 

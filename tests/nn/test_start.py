@@ -52,7 +52,7 @@ def check_masked(net):
     params = {path: rng.uniform(0.5, 1, spec.shape).astype(np.float32) for path, spec in specs.items()}
     x, context = np.ones((net.dim, net.inputs), np.float32), np.ones(net.context, np.float32)
     with ppgen.using("numpyro"):
-        slopes = jax.grad(lambda p: net.parameters(p, x, context if net.context else None).sum())(params)
+        slopes = jax.grad(lambda p: net.conditionals(p, x, context if net.context else None).sum())(params)
     seen = {path: np.asarray(slope != 0).sum(0) for path, slope in slopes.items() if not path.endswith("bias")}
     entering = {"out": seen["out.weight"] + seen.get("direct.weight", 0) + seen.get("context.direct", 0)}
     entering |= {f"{i}": seen[f"{i}.weight"] for i in range(len(net.hidden))}

@@ -76,7 +76,7 @@ class Arrays:
 
     def all_finite(self, parameters: Any) -> bool:
         """True when no parameter is NaN or infinite."""
-        return bool(finite(parameters))
+        return bool(is_finite(parameters))
 
     def undo(self, parameters: Any, optimizer: Any) -> Callable[[], None]:
         return lambda: None  # arrays never change
@@ -86,6 +86,6 @@ class Arrays:
 
 
 @jax.jit
-def finite(tree: Any) -> Any:
+def is_finite(tree: Any) -> Any:
     """Whether every number in a tree of arrays is finite."""
     return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))

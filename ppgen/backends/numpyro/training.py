@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ppgen.backends.numpyro.arrays import Arrays, finite
+from ppgen.backends.numpyro.arrays import Arrays, is_finite
 from ppgen.backends.roles import by_loss
 
 
@@ -43,7 +43,7 @@ class Training(Arrays):
 
             kept = {name: jnp.zeros(len(index)) for name in metrics}
             i, ok, state, kept = jax.lax.while_loop(unfinished, body, (0, True, state, kept))
-            return state, kept, jnp.where(ok, i, i - 1), ok & finite(state.parameters)
+            return state, kept, jnp.where(ok, i, i - 1), ok & is_finite(state.parameters)
 
         longest: dict[int, int] = {}  # steps compiled for, by batch size
 

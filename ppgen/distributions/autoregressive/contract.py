@@ -30,7 +30,7 @@ class Network(Protocol):
         """The parameters by path."""
         ...
 
-    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None) -> ops.Array:
+    def conditionals(self, params: Parameters, x: ops.Array, context: ops.Array | None) -> ops.Array:
         """All conditionals in one pass: [..., D, outputs] for encoded values [..., D, inputs]."""
         ...
 
@@ -82,15 +82,15 @@ class Autoregressive(Learnable):
     def specs(self) -> dict[str, nn.Spec]:
         return self.net.specs()
 
-    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+    def conditionals(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """The parameters of all conditionals [..., D, outputs] at `x` [..., D], in one pass."""
         x = as_float(x, params)
         check_event(self, x)
-        return self.net.parameters(params, self.conditional.encode(x), context)
+        return self.net.conditionals(params, self.conditional.encode(x), context)
 
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         x = as_float(x, params)
-        return self.conditional.row_log_prob(self.parameters(params, x, context), x)
+        return self.conditional.row_log_prob(self.conditionals(params, x, context), x)
 
     def draw(
         self, params: Parameters, noise: Noise, shape: tuple[int, ...], context: ops.Array | None = None

@@ -174,9 +174,9 @@ class DeepNADENetwork(NADENetwork):
             specs |= linear(f"{i}", m, n)
         return specs
 
-    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+    def conditionals(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """The outputs [..., D, outputs] for encoded values [..., D, inputs - 1], each given those before it in the order."""
-        return super().parameters(params, self._marked(x, x[..., :1] * 0 + 1), context)
+        return super().conditionals(params, self._marked(x, x[..., :1] * 0 + 1), context)
 
     def step(
         self, params: Parameters, cache: dict[str, ops.Array], x: ops.Array, i: Any

@@ -93,7 +93,7 @@ class TransitionTable:
             specs["context.weight"] = nn.Spec((self.context, size), bound(self.context))
         return specs
 
-    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+    def conditionals(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """All logits: [..., D, C] for one-hot `x` [..., D, C]."""
         digits = self._digit(x)
         start = digits[..., :1] * 0

@@ -131,7 +131,7 @@ class NADENetwork:
             specs["context.direct"] = nn.Spec((self.context, self.dim * self.outputs), last)
         return specs
 
-    def parameters(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
+    def conditionals(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
         """All outputs in one pass: [..., D, outputs] for inputs `x` [..., D, inputs]."""
         shape = np.broadcast_shapes(x.shape[:-2], () if context is None else context.shape[:-1])
         count = math.prod(shape)

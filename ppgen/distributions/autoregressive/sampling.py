@@ -29,7 +29,7 @@ def generate(method: str, net: Any, params: Any, encode: Map, draw: Map, noise: 
     """
 
     def once(x: ops.Array) -> ops.Array:
-        return draw(net.parameters(params, encode(x), context), noise)
+        return draw(net.conditionals(params, encode(x), context), noise)
 
     def solve() -> ops.Array:
         return METHODS[method](net, params, encode, draw, noise, context)
@@ -83,7 +83,7 @@ def _block_by_block(net: Any, params: Any, cache: Any, encode: Map, draw: Map, n
 def jacobi(net: Any, params: Any, encode: Map, draw: Map, noise: ops.Array, context: Any) -> ops.Array:
     """All dimensions at once, again and again until nothing changes: at most D passes, often a few (Song et al., 2021)."""
     return ops.settle(
-        lambda x: draw(net.parameters(params, encode(x), context), noise), noise[..., 0] * 0, noise.shape[-2]
+        lambda x: draw(net.conditionals(params, encode(x), context), noise), noise[..., 0] * 0, noise.shape[-2]
     )
 
 
@@ -92,7 +92,7 @@ def naive(net: Any, params: Any, encode: Map, draw: Map, noise: ops.Array, conte
     ranks = ops.asarray(np.argsort(net.permutation), like=noise)
 
     def step(x: Any, i: Any) -> Any:
-        theta = net.parameters(params, encode(x), context)
+        theta = net.conditionals(params, encode(x), context)
         return ops.where(ranks == i, draw(theta, noise), x), None
 
     return ops.scan(step, noise[..., 0] * 0, ops.arange(noise.shape[-2], noise))[0]

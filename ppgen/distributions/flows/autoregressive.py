@@ -70,7 +70,7 @@ class AutoregressiveTransform(Transform):
     def inverse(
         self, params: Parameters, y: ops.Array, context: ops.Array | None = None
     ) -> tuple[ops.Array, ops.Array]:
-        theta = self.net.parameters(params, y[..., None], context)
+        theta = self.net.conditionals(params, y[..., None], context)
         x, log_slope = self.bijection.inverse(theta, y)
         return x, ops.sum(log_slope, -1)
 
@@ -83,5 +83,5 @@ class AutoregressiveTransform(Transform):
             self.method, self.net, params, lambda y: y[..., None],
             lambda theta, x: self.bijection.forward(theta, x[..., 0])[0], x[..., None], context,
         )  # fmt: skip
-        theta = self.net.parameters(params, y[..., None], context)
+        theta = self.net.conditionals(params, y[..., None], context)
         return y, -ops.sum(self.bijection.inverse(theta, y)[1], -1)

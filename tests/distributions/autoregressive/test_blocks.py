@@ -76,7 +76,7 @@ def test_block_by_block(name, backend):
                 wrong = [own[..., :i, :], own[..., i:, :] + 9.0]  # from the i-th on, other values than at the end
                 found.append(net.inside(params, inner, ops.concatenate(wrong, -2))[..., i, :])
             cache = net.leave(params, cache, inner, own)
-        return net.parameters(params, x, context), ops.take(ops.stack(found, -2), net.ranks, -2)
+        return net.conditionals(params, x, context), ops.take(ops.stack(found, -2), net.ranks, -2)
 
     with ppgen.using(backend):
         run = jax.jit(both) if backend == "numpyro" else both

@@ -60,7 +60,7 @@ def test_the_chain_rule(name, backend):
     params, x, context = numbers(net)
 
     def by_steps(params):
-        return net.parameters(params, ops.asarray(x), ops.asarray(context) if net.context else None)
+        return net.conditionals(params, ops.asarray(x), ops.asarray(context) if net.context else None)
 
     def by_masks(params):
         rows = []

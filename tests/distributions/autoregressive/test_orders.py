@@ -94,7 +94,7 @@ def test_the_context_picks_the_order(name, call):
 
 def averaged_logits(params, x):
     """The mistake to avoid: one density whose logits are the mean of those of the orders."""
-    theta = sum(replace(SMALL, order=o).parameters(params, x) for o in itertools.permutations(range(3))) / 6
+    theta = sum(replace(SMALL, order=o).conditionals(params, x) for o in itertools.permutations(range(3))) / 6
     return ops.sum(SMALL.conditional.log_prob(theta, x), -1)
 
 
