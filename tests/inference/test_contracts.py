@@ -35,11 +35,13 @@ def prepared(backend, model, algorithm):
 
 def losses_and_gradients(trainer, state, arrays, noise):
     """Every role's loss and the gradients of its own parameters, under the shared noise."""
-    backend, batch = trainer.backend, trainer.device(arrays)
-    noise.restart()
-    losses, grads, *_ = trainer._turn(
-        state.parameters, batch, trainer.algorithm.roles, state.key, state.step, state.carry
-    )
+    backend = trainer.backend
+
+    def turn(parameters, batch):
+        noise.restart()
+        return trainer._turn(parameters, batch, trainer.algorithm.roles, state.key, state.step, state.carry)[:2]
+
+    losses, grads = backend.compile(turn)(state.parameters, trainer.device(arrays))
     return (
         {role: float(loss) for role, loss in losses.items()},
         {name: np.asarray(backend.numpy(grad)) for name, grad in grads.items()},
