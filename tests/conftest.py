@@ -2,11 +2,9 @@
 
 import os
 
-# Tests compile much and compute little: XLA's new emitters of CPU code, and code in parts, take three times as long.
-QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-
+# Tests compile much and compute little: XLA's new emitters of code, and code in parts, take three times as long.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads on tiny arrays wait for each other: ten times slower
 
