@@ -6,7 +6,7 @@ import scipy.stats
 from scipy.special import gammaln
 
 import ppgen
-from ppgen import dist, guides, param, plate, sample
+from ppgen import dist, guides, ops, param, plate, sample
 from ppgen.errors import Note, ProgramError
 from ppgen.inference import SamplingWarning
 
@@ -43,13 +43,18 @@ def test_a_guide_has_the_model_s_sites(backend, guide):
     batch_size = None if isinstance(guide, AT_ONCE) else 4
     rows = slice(0, batch_size)
     problem = ppgen.Problem(regression, guide, data={"x": X[rows], "y": Y[rows]}, size=len(Y), backend=backend)
-    q = problem.joints()["guide"]
-    with ppgen.using(backend):
-        z = q.draw(ppgen.Batch(problem.device({"x": X[rows], "y": Y[rows]})), particles=3)
-        total = problem.backend.numpy(problem.joints()["model"].log_prob(z.batch | z.values) - z.log_prob)
-    assert np.isfinite(total).all()
+    backend = problem.backend
+
+    def weigh(data):
+        with ops.activate(backend):
+            joints, batch = problem.joints(), ppgen.Batch(data)
+            z = joints["guide"].draw(batch, particles=3)
+            return dict(z.values), joints["model"].log_prob(batch | z.values) - z.log_prob
+
+    values, total = backend.without_gradients(weigh)(problem.device({"x": X[rows], "y": Y[rows]}))
+    assert np.isfinite(backend.numpy(total)).all()
     for site in problem.model.latent(problem.data):
-        value = problem.backend.numpy(z.values[site.name])
+        value = backend.numpy(values[site.name])
         assert not site.support.outside(value).any(), site.name
         assert value.shape[1:] == (*site.batch_shape, *site.event_shape)
     networks = [name for name in problem.owned["guide"] if "rows.loc.0.weight" in name or "z.loc.0.weight" in name]

@@ -49,7 +49,7 @@ def test_outputs_see_earlier_inputs_only(name):
     net = BlockwiseMLP(activation="tanh", **NETS[name])
     params, x, context = values(net, (1,), "numpyro")
     with ppgen.using("numpyro"):
-        run = jax.jit(net.parameters)
+        run = jax.jit(net.conditionals)
         for i in range(net.dim):
             moved = run(params, x.at[:, i].add(1.0), context) != run(params, x, context)
             changed = np.asarray(moved).any((0, 2))

@@ -61,8 +61,8 @@ def test_moved_parameters_give_the_other_order(name, call):
     (params, context), x = numbers(base), values(base)
     order = ORDERS[0]
     moved = call(lambda p, o: reordered(base.net, p, o), params, np.array(order))
-    found = call(base.parameters, moved, x[:, list(order)], context)
-    expected = call(replace(base, order=order).parameters, params, x, context)
+    found = call(base.conditionals, moved, x[:, list(order)], context)
+    expected = call(replace(base, order=order).conditionals, params, x, context)
     np.testing.assert_allclose(found, expected[:, list(order)], atol=1e-12)
 
 
