@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ppgen import ops
-from ppgen.distributions.scales import LAYER_BOUND, bounded, check_bound
+from ppgen.distributions.scales import LAYER_BOUND, check_bound, softly_bounded
 
 
 class Bijection:
@@ -41,9 +41,9 @@ class Shift(Bijection):
 
 @dataclass(frozen=True)
 class Affine(Bijection):
-    """An affine map x = y e^s + shift of the data (RealNVP, MAF); s = bound * tanh(theta / bound) is kept in bounds.
+    """An affine map x = y e^s + shift of the data (RealNVP, MAF); s = theta / (1 + |theta| / bound) is kept in bounds.
 
-    See `scales.bounded` for why.
+    See `scales.softly_bounded` for why.
     """
 
     bound: float = LAYER_BOUND
@@ -61,4 +61,4 @@ class Affine(Bijection):
         return y * ops.exp(log_scale) + theta[..., 0], log_scale
 
     def _log_scale(self, theta: ops.Array) -> ops.Array:
-        return bounded(theta, self.bound)[..., 1]  # in this order XLA computes several at a time
+        return softly_bounded(theta, self.bound)[..., 1]  # in this order XLA computes several at a time

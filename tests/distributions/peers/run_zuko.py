@@ -43,8 +43,7 @@ def affine(shift, log_scale):
 
 
 def bounded_affine(theta):
-    log_scale = unsquashed(3 * torch.tanh(theta[..., 1] / 3), STEEPEST)
-    return MonotonicAffineTransform(theta[..., 0], log_scale, slope=STEEPEST)
+    return MonotonicAffineTransform(theta[..., 0], theta[..., 1], slope=math.exp(-2))
 
 
 def shifted(theta):
