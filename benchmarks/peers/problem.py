@@ -31,15 +31,15 @@ class Problem:
     def weights(self) -> dict[str, np.ndarray]:
         """Initial matrices `[in, out]` and biases, drawn as `ppgen.nn.MLP` draws its own."""
         generator = np.random.default_rng(2)
-        layers = {  # variance of a weight times its number of inputs
-            "encoder.0": (PIXELS, HIDDEN, 2),
-            "encoder.1": (HIDDEN, 2 * LATENT, 1),
-            "decoder.0": (LATENT, HIDDEN, 2),
-            "decoder.1": (HIDDEN, PIXELS, 1),
+        layers = {
+            "encoder.0": (PIXELS, HIDDEN),
+            "encoder.1": (HIDDEN, 2 * LATENT),
+            "decoder.0": (LATENT, HIDDEN),
+            "decoder.1": (HIDDEN, PIXELS),
         }
         weights = {}
-        for name, (inputs, outputs, gain) in layers.items():
-            bound = (3 * gain / inputs) ** 0.5
+        for name, (inputs, outputs) in layers.items():
+            bound = inputs**-0.5
             weights[f"{name}.weight"] = generator.uniform(-bound, bound, (inputs, outputs)).astype(np.float32)
-            weights[f"{name}.bias"] = np.zeros(outputs, np.float32)
+            weights[f"{name}.bias"] = generator.uniform(-bound, bound, outputs).astype(np.float32)
         return weights
