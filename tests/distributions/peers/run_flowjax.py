@@ -45,7 +45,9 @@ class Elementwise(fb.AbstractBijection):
 
 class BoundedAffine(Elementwise):
     def made(self):
-        return put(lambda m: m.scale, fb.Affine(self.theta[0]), jnp.exp(self.theta[1] / (1 + jnp.abs(self.theta[1]) / 2)))
+        return put(
+            lambda m: m.scale, fb.Affine(self.theta[0]), jnp.exp(self.theta[1] / (1 + jnp.abs(self.theta[1]) / 2))
+        )
 
 
 class Shift(Elementwise):
