@@ -39,7 +39,7 @@ def Glow(
             Repeat(
               2,
               Compose(
-                ChannelCoupling(channels=4, bijection=Affine(bound=3.0), hidden=(8,), context=0, swap=False, activation='relu'),
+                ChannelCoupling(channels=4, bijection=Affine(bound=2.0), hidden=(8,), context=0, swap=False, activation='relu'),
                 Pixelwise(
                   Compose(
                     Permutation(order=(3, 2, 1, 0)),
