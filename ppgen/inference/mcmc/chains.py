@@ -101,7 +101,7 @@ class Chains(Procedure):
                 f"{count} of {self.chains * self.draws} draws ended in a divergence: the chains do not reach all of the "
                 "posterior. Raise target_accept, or write the model so that its scales do not depend on one another.",
                 SamplingWarning,
-                stacklevel=2,
+                stacklevel=6,  # where `ppgen.fit` was called
             )
         return Result(draws=by_chain["draws"], statistics=by_chain["statistics"])
 

@@ -181,7 +181,7 @@ class SMC(Procedure):
                 f"{self!r} came to temperature {float(state.temperature):.3g} only, so there are no draws from the posterior. "
                 "Write the model so that its prior is closer to the posterior, or lower target_ess.",
                 SamplingWarning,
-                stacklevel=2,
+                stacklevel=6,  # where `ppgen.fit` was called
             )
             return Result()
         groups = backend.numpy(state.log_evidence).astype(np.float64)

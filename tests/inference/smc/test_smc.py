@@ -199,9 +199,9 @@ def test_particles_that_are_impossible():
 
 def test_a_run_that_does_not_come_to_the_posterior(monkeypatch):
     monkeypatch.setattr(tempered, "STAGES", 2)
-    with pytest.warns(SamplingWarning, match="came to temperature 0.* only"):
+    with pytest.warns(SamplingWarning, match="came to temperature 0.* only") as caught:
         fit = ppgen.fit(REGRESSION, data={"x": X, "y": Y}, algorithm=SMC(100), backend="pyro")
-    assert not fit.draws and fit.evidence is None
+    assert not fit.draws and fit.evidence is None and caught[0].filename == __file__
 
 
 def test_evidence_is_kept_on_disk(tmp_path):
