@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ppgen import arguments, nn, ops
 from ppgen.distributions.autoregressive.conditionals import Conditional, Gaussian, choose
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
-from ppgen.distributions.log_zero import bounded, infinite
+from ppgen.distributions.log_zero import floored, infinite
 
 PARALLEL = 1024  # the most terms, rows S^3, of all sums at one time for which products of matrices are worth their work
 
@@ -146,7 +146,7 @@ class HiddenMarkov(Learnable):
 
     def _chain(self, params: Parameters) -> tuple[ops.Array, ops.Array]:
         """Log probabilities of the first state [S] and of transitions [S, S]."""
-        return bounded(ops.log_softmax(params["initial"])), bounded(ops.log_softmax(params["transition"]))
+        return floored(ops.log_softmax(params["initial"])), floored(ops.log_softmax(params["transition"]))
 
     def _tables(self, params: Parameters, x: ops.Array) -> tuple[ops.Array, ops.Array, ops.Array]:
         """Those of `_chain`, and log p(x_t | z_t), [T, ..., S]."""
@@ -156,7 +156,7 @@ class HiddenMarkov(Learnable):
         values = x[..., None, None] if self.features is None else x[..., None, :]  # [..., T, 1, features]
         shape = (*values.shape[:-2], *theta.shape[:2])
         theta, values = ops.broadcast_to(theta, (*shape, theta.shape[-1])), ops.broadcast_to(values, shape)
-        emission = bounded(self.emission.row_log_prob(theta, values))
+        emission = floored(self.emission.row_log_prob(theta, values))
         return *self._chain(params), ops.moveaxis(emission, -2, 0)
 
 

@@ -7,7 +7,7 @@ from ppgen import ops
 IMPOSSIBLE = -1e30  # in the place of log 0: e^(a - b) is then 0 or 1 and never nan, in values and in gradients
 
 
-def bounded(log_prob: ops.Array) -> ops.Array:
+def floored(log_prob: ops.Array) -> ops.Array:
     """IMPOSSIBLE in the place of minus infinity, to which no gradient flows."""
     return ops.clip(log_prob, IMPOSSIBLE)
 

@@ -9,7 +9,7 @@ import numpy as np
 from ppgen import arguments, nn, ops
 from ppgen.distributions.autoregressive.conditionals import choose
 from ppgen.distributions.learnable import Learnable, Noise, Parameters, Support, as_float, check_event
-from ppgen.distributions.log_zero import bounded, infinite
+from ppgen.distributions.log_zero import floored, infinite
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,12 +92,12 @@ class Mixture(Learnable):
         return {**specs, **affine_specs("logits", (len(self.components),), self.context)}
 
     def log_prob(self, params: Parameters, x: ops.Array, context: ops.Array | None = None) -> ops.Array:
-        return infinite(ops.logsumexp(bounded(self._terms(params, x, context))))
+        return infinite(ops.logsumexp(floored(self._terms(params, x, context))))
 
     def complete(
         self, before: Parameters, params: Parameters, x: ops.Array, context: ops.Array | None = None
     ) -> ops.Array:
-        return expected(bounded(self._terms(before, x, context)), bounded(self._terms(params, x, context)))
+        return expected(floored(self._terms(before, x, context)), floored(self._terms(params, x, context)))
 
     def _terms(self, params: Parameters, x: ops.Array, context: ops.Array | None) -> ops.Array:
         """Log w_k p_k(x), [..., K]."""

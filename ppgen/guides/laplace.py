@@ -57,14 +57,15 @@ class Laplace(Automatic):
 
         def body(rows: int, data: dict[str, Any]) -> None:
             shapes = [latent.shape(rows) for latent in sites]
-            width = sum(map(math.prod, shapes))
+            sizes = list(map(math.prod, shapes))
+            width = sum(sizes)
             loc = param("guide.loc", np.zeros(width))
             tril = param("guide.scale_tril", math.exp(START) * np.eye(width), "lower_cholesky")
             run = running()
             point = run is not None and run.request.training
             together = dist.Delta(loc, event_dim=1) if point else dist.MultivariateNormal(loc, scale_tril=tril)
             flat = sample("guide.all", together, auxiliary=True)
-            for latent, part, shape in zip(sites, ops.split(flat, list(map(math.prod, shapes))), shapes, strict=True):
+            for latent, part, shape in zip(sites, ops.split(flat, sizes), shapes, strict=True):
                 give(latents, latent, part.reshape((*part.shape[:-1], *shape)), rows)
 
         return latents.guide(body)
@@ -80,7 +81,9 @@ class Laplace(Automatic):
             with ops.activate(backend):
                 return slope(u), ops.grad(lambda u: ops.sum(slope(u) * along))(u)
 
-        u, units = parameters["guide.loc"], np.eye(target.width, dtype=np.float32)
+        u = parameters["guide.loc"]
+        number = backend.numpy(u).dtype
+        units = np.eye(target.width, dtype=number)
         found = [tuple(map(backend.numpy, derivatives(u, backend.array(unit)))) for unit in units]
         gradient = found[0][0].astype(float)
         precision = -np.array([row for _, row in found], float)
@@ -91,7 +94,7 @@ class Laplace(Automatic):
         covariance = np.linalg.inv(precision)
         if (gain := gradient @ covariance @ gradient / 2) > CLOSE:
             self.warn(f"one step of Newton's method would gain {gain:.2g} nats")
-        tril = np.linalg.cholesky((covariance + covariance.T) / 2).astype(np.float32)
+        tril = np.linalg.cholesky((covariance + covariance.T) / 2).astype(number)
         return backend.load(parameters, {"guide.scale_tril": tril}, problem.specs)
 
     def warn(self, what: str) -> None:

@@ -25,7 +25,5 @@ def systematic(weights: ops.Array, uniform: ops.Array) -> ops.Array:
     counter = ops.arange(n, weights)
     teeth = (counter + uniform[:, None]) / n
     both = ops.concatenate([ops.cumsum(weights, 1), teeth], 1)
-    ranks = ops.argsort(ops.argsort(both, 1), 1)[
-        :, n:
-    ]  # of each tooth: the teeth before it, and the particles below it
-    return ops.clip(ranks - counter, 0, n - 1)
+    ranks = ops.argsort(ops.argsort(both, 1), 1)  # of a tooth: the teeth before it, and the particles below it
+    return ops.clip(ranks[:, n:] - counter, 0, n - 1)
