@@ -88,7 +88,7 @@ def param(
 
     def make(rng: np.random.Generator) -> Any:
         try:
-            value = np.asarray(init(rng) if callable(init) else init, np.float32)
+            value = np.asarray(init(rng) if callable(init) else init, run.precision)
         except (TypeError, ValueError) as error:
             raise ProgramError(
                 f"param {name!r}: expected numbers, or a function from a NumPy generator to them; got {init!r} ({error})."
@@ -114,7 +114,7 @@ def module(name: str, net: Any) -> Any:
     """
     run = _running("module")
     values = run.register(name, net)
-    if not hasattr(net, "specs"):
+    if values is None:
         return run.backend.module(run, name, net)
 
     def call(*args: Any, **kwargs: Any) -> Any:

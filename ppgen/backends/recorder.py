@@ -26,6 +26,12 @@ def running() -> "Recorder | None":
     return _running.get()
 
 
+def training() -> "Recorder | None":
+    """The recorder of the program that is running, if it runs in a step of training."""
+    run = running()
+    return run if run is not None and run.request.training else None
+
+
 class Recorder(ABC):
     """Stands under a running program: gives each site its value, keeps its log density, looks up parameters.
 
@@ -102,12 +108,17 @@ class Recorder(ABC):
             raise self.unknown(name)
         else:
             start = make(self.generator(name))
-            if self.backend.double() and isinstance(start, np.ndarray):
-                start = start.astype(np.float64)
+            if self.backend.double() and isinstance(start, np.ndarray):  # networks draw in single precision
+                start = start.astype(self.precision)
             raw = self.created[name] = self.backend.parameter(start)
         if self.create is not None:
             self.note(Parameter(name, self.shape(raw), constraint, source), make)
         return raw if constraint is None else self.backend.constrain(constraint, raw)
+
+    @property
+    def precision(self) -> type[np.floating]:
+        """The type of new parameters."""
+        return np.float64 if self.backend.double() else np.float32
 
     def generator(self, name: str) -> np.random.Generator:
         """Random numbers for the initial value of a parameter, which only an inspection makes."""
@@ -136,10 +147,10 @@ class Recorder(ABC):
                 f"first use; got {parameter}{'' if same_start else ', starting elsewhere'}. Give each its own name."
             )
 
-    def register(self, name: str, net: Any) -> dict[str, Any]:
+    def register(self, name: str, net: Any) -> dict[str, Any] | None:
         """Remember which network a module name stands for; two different ones under a name are an error.
 
-        Returns the values of its parameters by path, where it says what they are.
+        Returns the values of its parameters by path; None for a network of another library, which does not list them.
         """
         known = self.modules.setdefault(name, net)
         if known is not net and not self.backend.same_network(known, net):
@@ -147,8 +158,9 @@ class Recorder(ABC):
                 f"the {self.program.role} uses the name {name!r} for two different networks:\n  {known!r}\n  {net!r}\n"
                 "Give each its own name; a network that is used twice is built once, outside the program."
             )
-        specs = net.specs() if hasattr(net, "specs") else {}
-        return {path: self.parameter(f"{name}.{path}", spec.draw, source=net) for path, spec in specs.items()}
+        if not hasattr(net, "specs"):
+            return None
+        return {path: self.parameter(f"{name}.{path}", spec.draw, source=net) for path, spec in net.specs().items()}
 
     # sites ---------------------------------------------------------------------------------------------------
 

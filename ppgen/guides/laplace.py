@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import ops
-from ppgen.backends.recorder import running
+from ppgen.backends.recorder import training
 from ppgen.errors import ProgramError
 from ppgen.guides.mean_field import START
 from ppgen.guides.sites import Latents, give
@@ -61,9 +61,7 @@ class Laplace(Automatic):
             width = sum(sizes)
             loc = param("guide.loc", np.zeros(width))
             tril = param("guide.scale_tril", math.exp(START) * np.eye(width), "lower_cholesky")
-            run = running()
-            point = run is not None and run.request.training
-            together = dist.Delta(loc, event_dim=1) if point else dist.MultivariateNormal(loc, scale_tril=tril)
+            together = dist.Delta(loc, event_dim=1) if training() else dist.MultivariateNormal(loc, scale_tril=tril)
             flat = sample("guide.all", together, auxiliary=True)
             for latent, part, shape in zip(sites, ops.split(flat, sizes), shapes, strict=True):
                 give(latents, latent, part.reshape((*part.shape[:-1], *shape)), rows)

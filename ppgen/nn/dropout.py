@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ppgen import ops
-from ppgen.backends.recorder import running
+from ppgen.backends.recorder import training
 from ppgen.nn.spec import Parameters, Spec
 
 
@@ -37,7 +37,7 @@ class Dropout:
 
     def apply(self, params: Parameters, x: ops.Array) -> ops.Array:
         """`x` with some of its entries at 0, where a step trains."""
-        run = running()
-        if run is None or not run.request.training or self.rate == 0:
+        run = training()
+        if run is None or self.rate == 0:
             return x
         return ops.where(run.uniform(tuple(x.shape)) < self.rate, ops.zeros((), x), x / (1 - self.rate))

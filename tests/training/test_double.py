@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import ppgen
-from ppgen import module, plate, sample
+from ppgen import dist, module, plate, sample
 from ppgen.backends.sites import Initialiser
 from ppgen.distributions import MADE, NADE, RealNVP, Recurrent
 from ppgen.models import vae
@@ -21,12 +21,26 @@ def density(net):
 
 
 BITS = np.eye(4)
+COUNTS = 3.0 + BITS[0]
+
+
+def with_guide(guide):
+    def model(rows):
+        rate = sample("rate", dist.Gamma(2.0, 1.0))
+        with plate("data", rows):
+            sample("x", dist.Poisson(rate))
+
+    return model, guide, ppgen.ELBO(), COUNTS
+
+
 PROGRAMS = {
     "made": lambda: (*density(MADE(4, hidden=(8,))), BITS),
     "made of integers": lambda: (*density(MADE(4, hidden=(8,))), BITS.astype(int)),
     "nade": lambda: (*density(NADE(4, hidden=4)), BITS),
     "recurrent": lambda: (*density(Recurrent(4, hidden=4)), BITS),
     "realnvp": lambda: (*density(RealNVP(4, transforms=2, hidden=(8,))), BITS + 0.5),
+    "full rank": lambda: with_guide(ppgen.guides.FullRank()),
+    "laplace": lambda: with_guide(ppgen.guides.Laplace()),
     "vae": lambda: (*vae(4, latents=(2,), hidden=(8,)), ppgen.ELBO(), BITS),
 }
 
@@ -42,6 +56,7 @@ def double(backend):
         torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.filterwarnings("ignore:guides.Laplace: the point")  # two steps are not enough for it
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_everything_is_double(name, double):
     model, guide, algorithm, x = PROGRAMS[name]()
