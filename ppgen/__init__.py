@@ -20,6 +20,7 @@ from ppgen.inference import (
 )
 from ppgen.language import deterministic, dist, factor, module, param, plate, sample, using
 from ppgen.problem.batch import Batch
+from ppgen.problem.constants import schedule
 from ppgen.problem.joint import Joint
 from ppgen.problem.problem import Problem
 from ppgen.problem.trace import Trace
@@ -74,5 +75,6 @@ __all__ = [
     "param",
     "plate",
     "sample",
+    "schedule",
     "using",
 ]

@@ -1,5 +1,8 @@
 """The errors ppgen raises, each a kind of ValueError that says what was expected, what came, and what to do."""
 
+import os
+import sys
+import warnings
 from typing import Any
 
 
@@ -45,3 +48,14 @@ class NonFiniteError(PpgenError):
 
 class Note(UserWarning):
     """Something that ppgen did by itself, and that a reader of the result should know."""
+
+
+_LIBRARY = os.path.dirname(__file__) + os.sep
+
+
+def tell(message: str, category: type[Warning] = Note) -> None:
+    """Warn at the line outside the library that called it, however deep the call is."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_LIBRARY):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, category, stacklevel=depth)

@@ -44,6 +44,8 @@ class Request:
         density: compute log densities of drawn sites.
         reals: also find the unconstrained values of continuous draws.
         training: networks are in training: those that are then noisy (dropout) are so.
+        step: the number of the step, in training; None elsewhere.
+        minibatch: the key by which a program that draws its own minibatch draws it, one for all programs of a step.
     """
 
     draw: str | None = "pathwise"
@@ -52,6 +54,8 @@ class Request:
     density: bool = True
     reals: bool = False
     training: bool = False
+    step: Any = None
+    minibatch: Key | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,12 @@ class Inspected(Protocol):
         """The names that the program looks up in a batch."""
         ...
 
-    def call(self, available: Mapping[str, Any], rows: int | None) -> Any:
+    @property
+    def one_row(self) -> bool:
+        """Whether it has no plate of rows: it takes entries and values without the axis of rows, which has length 1."""
+        ...
+
+    def call(self, available: Mapping[str, Any], rows: int | None, step: Any = None) -> Any:
         """Run the function itself; whoever calls has set up the handlers."""
         ...
 
@@ -151,6 +160,7 @@ class Looked(Protocol):
     observations: dict[str, Any]
     native: bool
     idle: frozenset[str]
+    parts: dict[str, tuple[int, int]]
     trouble: Exception | None
     returned: Any
 

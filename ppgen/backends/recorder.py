@@ -1,5 +1,6 @@
 """What happens at each site while a program runs: the part that both backends share."""
 
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -73,6 +74,7 @@ class Recorder(ABC):
         self.native = program.native
         self.idle: frozenset[str] = frozenset()
         self.trouble: Exception | None = None  # why a given value has no log density
+        self.parts: dict[str, tuple[int, int]] = {}  # plates that hold a part of their rows: size, and that of the part
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -179,7 +181,7 @@ class Recorder(ABC):
         natively = msg["is_observed"]  # by `obs=`, which follows from the arguments
         if natively and not self.request.fresh:
             if self.create is not None:
-                self.observations[name] = msg["value"]
+                self.observations[name] = self.extract(msg, self.backend.array(msg["value"]))
         elif REAL + name in self.given:
             onto = Onto(self.backend.bijection(msg["fn"]), msg["fn"])
             real = self.place(REAL + name, onto.event_dim)
@@ -276,6 +278,8 @@ class Recorder(ABC):
 
     def summed(self, msg: dict[str, Any], log_density: Any) -> Any:
         """A log density summed over everything but rows."""
+        if self.program.one_row:
+            return self.total(log_density)[..., None]
         row_dim = self.row_dims[msg["name"]]
         return self.total(log_density) if row_dim is None else self.per_row(log_density, row_dim)
 
@@ -292,11 +296,19 @@ class Recorder(ABC):
             self.native = True
         if msg["name"] in self.observations:
             self.all_rows_at_once(msg)
+        batch_shape = tuple(fn.batch_shape)
+        plates = {f.name: (f.dim, frame_size(f, batch_shape)) for f in msg["cond_indep_stack"] if f.dim is not None}
+        weighed = self.parts.keys() & plates.keys() - {
+            self.program.rows_plate
+        }  # by the program: its density is an estimate
+        if self.program.one_row:
+            batch_shape = (1, *batch_shape)
+            plates[self.program.rows_plate] = (-len(batch_shape), 1)
         return Site(
             name=msg["name"],
             event_shape=tuple(fn.event_shape),
-            batch_shape=tuple(fn.batch_shape),
-            plates={f.name: (f.dim, int(f.size)) for f in msg["cond_indep_stack"] if f.dim is not None},
+            batch_shape=batch_shape,
+            plates=plates,
             support=support_of(fn),
             reparameterised=reparameterised,
             observed=msg["name"] in self.observations,
@@ -304,14 +316,15 @@ class Recorder(ABC):
             scaled=self.is_scaled(msg),
             has_mean=has_mean(fn),
             has_density=has_density(fn),
-            estimated=any(part.estimates for part in learnables(fn)),
-            real_shape=self.real_shape(fn),
+            estimated=any(part.estimates for part in learnables(fn))
+            or (bool(weighed) and self.program.role == "model"),
+            real_shape=self.real_shape(fn, batch_shape),
         )
 
-    def real_shape(self, fn: Any) -> tuple[int, ...] | None:
+    def real_shape(self, fn: Any, batch_shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """Shape of a site's unconstrained value."""
         try:
-            return tuple(self.backend.bijection(fn).inverse_shape((*fn.batch_shape, *fn.event_shape)))
+            return tuple(self.backend.bijection(fn).inverse_shape((*batch_shape, *fn.event_shape)))
         except NotImplementedError:
             return None
 
@@ -325,14 +338,15 @@ class Recorder(ABC):
                 "place of `for ... in`."
             )
 
-    def whole_plate(self, name: str, size: int, subsample_size: int) -> None:
-        """A plate has all its rows: `fit` makes the minibatches and weighs them."""
-        if size != subsample_size:
-            raise ProgramError(
-                f"the {self.program.role} draws {subsample_size} of {size} rows in the plate {name!r}; expected a plate "
-                "of the rows it is given. ppgen does the scaling: take the plate's size from the data, "
-                "plate(name, len(x)), and pass batch_size to ppgen.fit."
-            )
+    def part_of_rows(self, name: str, size: int, part: int) -> None:
+        """A plate holds so many of its rows, and weighs them as all."""
+        if size != part:
+            self.parts[name] = (size, part)
+
+    def plate_weight(self, msg: dict[str, Any], *plates: str) -> float:
+        """What these plates (all, by default) multiply a site's log density by, since they hold a part of their rows."""
+        inside = {f.name for f in msg["cond_indep_stack"]} & set(plates or self.parts)
+        return math.prod(self.parts[name][0] / self.parts[name][1] for name in inside & self.parts.keys())
 
     def is_native(self, msg: dict[str, Any]) -> bool:
         """True for a site that was not written with ppgen.sample."""
@@ -375,15 +389,22 @@ class Recorder(ABC):
 
     def place(self, entry: str, event_dim: int) -> Any:
         """A given entry as it lies inside the program (particle axis included); its last axes are those of an event."""
-        return self.given[entry]
+        return self.given[entry][0] if self.program.one_row else self.given[entry]
 
     def extract(self, msg: dict[str, Any], value: Any) -> Any:
         """The inverse of `place`, of a value at a site."""
-        return value
+        return value[None] if self.program.one_row else value
 
     def prepare(self, msg: dict[str, Any]) -> None:
         """Make the site draw one value per particle, where its arrays have a particle axis."""
         return
+
+
+def frame_size(frame: Any, batch_shape: tuple[int, ...]) -> int:
+    """How many copies a plate makes; one without a size of its own (Pyro) makes as many as the batch has."""
+    if frame.size != -1:
+        return int(frame.size)
+    return batch_shape[frame.dim] if -frame.dim <= len(batch_shape) else 1
 
 
 class Onto:

@@ -18,6 +18,7 @@ def evaluate(
     params: Mapping[str, np.ndarray] | None = None,
     backend: str = "numpyro",
     rows: str | None = None,
+    constants: Mapping[str, Any] | None = None,
     particles: int = 1000,
     seed: int = 0,
     **options: Any,
@@ -31,6 +32,7 @@ def evaluate(
         params: values of parameters by full name, as in `Fit.params`; initial values by default.
         backend: "numpyro" or "pyro".
         rows: name of the plate of rows in a native program, where it is in doubt.
+        constants: arguments of the programs that are no rows of data, by name.
         particles: importance samples K per row, where they are needed.
         seed: seed of the importance samples.
         options: `batch_size`, `khat`, `quantization`; see `ppgen.evaluation.likelihood`.
@@ -53,6 +55,6 @@ def evaluate(
         >>> round(ppgen.evaluate(coins, data={"x": np.array([5.0, 9.0])}).nats, 4)
         -1.8528
     """
-    problem = Problem(model, guide, data=data, backend=backend, rows=rows)
+    problem = Problem(model, guide, data=data, backend=backend, rows=rows, constants=constants)
     parameters = problem.parameters(params)
     return likelihood(problem, parameters, data, particles=particles, seed=seed, **options)

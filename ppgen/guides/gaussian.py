@@ -10,7 +10,7 @@ import numpy as np
 from ppgen import ops
 from ppgen.guides.mean_field import START
 from ppgen.guides.sites import Latent, Latents, give
-from ppgen.language import dist, param, sample
+from ppgen.language import dist, param, plate, sample
 from ppgen.problem.automatic import Automatic
 from ppgen.problem.problem import Problem
 
@@ -32,12 +32,12 @@ class Together(Automatic):
         def body(rows: int, data: dict[str, Any]) -> None:
             if latents.shared:
                 width = sum(latent.width for latent in latents.shared)
-                share_out(latents, latents.shared, sample("guide.shared", self.shared(width), auxiliary=True), rows)
+                share_out(latents, latents.shared, latents.together("guide.shared", self.shared(width), rows), rows)
             if latents.local:
                 loc = latents.numbers("guide.rows.loc", latents.local, rows, data, 0.0)
                 log_scale = latents.numbers("guide.rows.log_scale", latents.local, rows, data, START)
                 local = dist.Normal(loc, ops.exp(log_scale)).to_event(1)
-                with latents.plates(latents.local[0].site, rows, only_rows=True):
+                with plate(problem.rows, rows, dim=-1):
                     drawn = sample("guide.rows", local, auxiliary=True)
                 share_out(latents, latents.local, drawn, rows)
 

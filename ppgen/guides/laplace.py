@@ -15,7 +15,7 @@ from ppgen.guides.mean_field import START
 from ppgen.guides.sites import Latents, give
 from ppgen.inference.procedure import SamplingWarning
 from ppgen.inference.target import target_of
-from ppgen.language import dist, param, sample
+from ppgen.language import dist, param
 from ppgen.problem.automatic import Automatic
 from ppgen.problem.problem import Problem
 
@@ -62,7 +62,7 @@ class Laplace(Automatic):
             loc = param("guide.loc", np.zeros(width))
             tril = param("guide.scale_tril", math.exp(START) * np.eye(width), "lower_cholesky")
             together = dist.Delta(loc, event_dim=1) if training() else dist.MultivariateNormal(loc, scale_tril=tril)
-            flat = sample("guide.all", together, auxiliary=True)
+            flat = latents.together("guide.all", together, rows)
             for latent, part, shape in zip(sites, ops.split(flat, sizes), shapes, strict=True):
                 give(latents, latent, part.reshape((*part.shape[:-1], *shape)), rows)
 

@@ -92,12 +92,14 @@ class Latents:
                     f"{'discrete' if site.support.discrete else 'drawn without a gradient'}, {site.support}. Write a guide, or "
                     "sum the site out with ppgen.MaximumLikelihood()."
                 )
-        example = Batch(problem.device(problem.example), rows=len(next(iter(problem.example.values()))))
+        example = Batch(problem.device(problem.example))
         draw = problem.joints()["model"].draw(example)
         self.sites = [
-            Latent(site, problem.backend.bijection(draw.first(site.name)), site.row_dim(problem.rows))
+            Latent(
+                site, problem.backend.bijection(draw.first(site.name)), None if model.one_row else site.row_dim(problem.rows)
+            )
             for site in latent
-        ]
+        ]  # fmt: skip
 
     @property
     def shared(self) -> list[Latent]:
@@ -127,14 +129,19 @@ class Latents:
         )
         return program
 
+    def together(self, name: str, distribution: Any, rows: int) -> ops.Array:
+        """Draw one variable for all sites that rows do not have for themselves, [width]; where the data are one row, in it."""
+        if not self.problem.model.one_row:
+            return sample(name, distribution, auxiliary=True)
+        with plate(self.problem.rows, rows):
+            return sample(name, distribution, auxiliary=True)[..., 0, :]
+
     @contextmanager
-    def plates(self, site: Site, rows: int, *, only_rows: bool = False) -> Iterator[None]:
+    def plates(self, site: Site, rows: int) -> Iterator[None]:
         """The plates of a site."""
         with ExitStack() as stack:
             for name, (dim, size) in sorted(site.plates.items(), key=lambda item: item[1]):
-                own = name == self.problem.rows
-                if own or not only_rows:
-                    stack.enter_context(plate(name, rows if own else size, dim=dim))
+                stack.enter_context(plate(name, rows if name == self.problem.rows else size, dim=dim))
             yield
 
     def numbers(self, name: str, latents: list[Latent], rows: int, data: dict[str, Any], start: float) -> ops.Array:

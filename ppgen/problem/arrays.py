@@ -16,7 +16,7 @@ class DataWarning(UserWarning):
     """Data were changed in a way that keeps their meaning but not every digit."""
 
 
-def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.ndarray]:
+def to_host(batch: Mapping[str, Any], *, double: bool = False, one_row: bool = False) -> dict[str, np.ndarray]:
     """Arrays of any library as NumPy arrays over rows.
 
     A masked array of NumPy gives two entries: its numbers, and under `seen:<name>` the rows [rows] that are not masked.
@@ -24,6 +24,7 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
     Args:
         batch: entries by name; lists, NumPy, torch and JAX arrays will do.
         double: keep float64 (otherwise it is cut to float32, with a `DataWarning`).
+        one_row: they are for a program that takes them as a whole: arrays of any lengths, single numbers too.
     """
     if not isinstance(batch, Mapping):
         raise DataError(
@@ -43,7 +44,7 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
                 f"entry {name!r}: expected an array of numbers; got a {type(value).__name__} whose rows differ in "
                 "length. Pad the rows to one length."
             ) from error
-        if array.ndim == 0 or array.dtype.kind not in "fiub":
+        if (array.ndim == 0 and not one_row) or array.dtype.kind not in "fiub":
             raise DataError(
                 f"entry {name!r}: expected an array of numbers with one row per datum; got shape {array.shape}, "
                 f"dtype {array.dtype}. Every entry's first axis counts the rows."
@@ -55,11 +56,8 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
                 cut.append(name)
             array = single
         arrays[name] = array
-    rows = {name: len(array) for name, array in arrays.items()}
-    if len(set(rows.values())) > 1:
-        raise DataError(f"expected the same number of rows in every entry; got {rows}. The first axis counts the rows.")
-    if not arrays or next(iter(rows.values())) == 0:
-        raise DataError(f"expected at least one row; got an empty batch {rows}. Leave empty batches out.")
+    if not one_row:
+        same_rows(arrays)
     if cut:
         warnings.warn(
             f"float64 entries {cut} are used in float32; pass float32 to be silent, or switch the backend to float64.",
@@ -67,6 +65,24 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
             stacklevel=3,
         )
     return arrays
+
+
+def same_rows(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise `DataError` unless every entry has as many rows as the others, and at least one."""
+    for name, array in arrays.items():
+        if array.ndim == 0:
+            raise DataError(
+                f"entry {name!r}: expected an array of numbers with one row per datum; got one number. Every entry's first "
+                f"axis counts the rows; an argument that is no row of data goes into constants={{{name!r}: ...}}."
+            )
+    rows = {name: len(array) for name, array in arrays.items()}
+    if len(set(rows.values())) > 1:
+        raise DataError(
+            f"expected the same number of rows in every entry; got {rows}. The first axis counts the rows; arguments that are "
+            "no rows of data go into constants=."
+        )
+    if not arrays or next(iter(rows.values())) == 0:
+        raise DataError(f"expected at least one row; got an empty batch {rows}. Leave empty batches out.")
 
 
 def _detached(value: Any) -> Any:

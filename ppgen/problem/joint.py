@@ -27,6 +27,7 @@ class Joint:
         size: number of rows N of the whole data.
         step: the number of the training step.
         training: whether networks are in training (dropout).
+        minibatch: the key by which programs draw their own minibatches, one for all joints of a step.
     """
 
     def __init__(
@@ -37,9 +38,10 @@ class Joint:
         size: int,
         step: Any = 0,
         training: bool = False,
+        minibatch: Any = None,
     ) -> None:
         self.program, self.parameters, self.size, self.step = program, parameters, size, step
-        self.training = training
+        self.training, self._minibatch = training, minibatch
         self.backend = program.backend
         self._key, self._turns, self._depth = key, itertools.count(), ops.depth()
 
@@ -138,6 +140,7 @@ class Joint:
             self.size,
             self.step,
             self.training,
+            self._minibatch,
         )
         if key is None:
             other._turns, other._depth = self._turns, self._depth
@@ -171,7 +174,8 @@ class Joint:
     def _run(self, values: Batch, request: Request, particles: int) -> Trace:
         key = self._key if request.draw is None else self._fresh()
         fixed, drawn = values.split()
-        request = replace(request, training=self.training)
+        step = self.step if self.training else None
+        request = replace(request, training=self.training, step=step, minibatch=self._minibatch)
         fixed = {name: value for name, value in fixed.items() if name.removeprefix(SEEN) not in drawn}  # whole by now
         run: Run = self.backend.run(self.program, self.parameters, key, fixed, drawn, values.rows, particles, request)
         return Trace(

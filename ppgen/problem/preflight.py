@@ -10,8 +10,10 @@ import numpy as np
 from ppgen.backends.protocol import SEEN, Backend
 from ppgen.backends.sites import Initialiser, Site
 from ppgen.errors import PpgenError, ProgramError
-from ppgen.problem.arrays import cast, check_finite, check_values
+from ppgen.problem import one_row
+from ppgen.problem.arrays import cast, check_finite, check_values, same_rows
 from ppgen.problem.checks import closures, observations, parameters, plates, sites
+from ppgen.problem.constants import are_taken
 from ppgen.problem.program import Program
 
 
@@ -24,6 +26,7 @@ def preflight(
     seed: int = 0,
     rows_plate: str | None = None,
     full_batch: bool = False,
+    constants: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Program], dict[str, Any]]:
     """Inspect programs on a first batch and check that they mean something together.
 
@@ -35,6 +38,7 @@ def preflight(
         seed: seed of the initial parameters.
         rows_plate: name of the plate of rows in a native program, where it is in doubt.
         full_batch: whether each step sees all the data.
+        constants: arguments that are no rows of data, by name.
 
     Returns:
         The inspected programs by role, and their initial parameters (unconstrained) by name.
@@ -45,21 +49,28 @@ def preflight(
     """
     check_finite(arrays, "the batch")
     create, given = Initialiser(seed), whole(arrays)
-    p, seen = inspect(Program(model, "model", backend, rows_plate or ""), arrays, create)
-    p = replace(p, rows_plate=rows_plate or _rows_plate(p, given))
+    p, seen = look_at_model(
+        Program(model, "model", backend, rows_plate or "", constants=constants or {}), arrays, create
+    )
+    if p.one_row:
+        one_row.tell_of_it(p, full_batch)
+        arrays = one_row.in_one_row(arrays)
     arrays = cast(arrays, p)
     p = replace(p, observes=observations.links(p, seen.observations, arrays))
     found, programs = dict(seen.created), {"model": p}
     if guide is not None:
-        q, seen_q = inspect(Program(guide, "guide", backend, p.rows_plate, borrowed=p.arguments), arrays, create)
+        q, seen_q = look_at_guide(guide, p, arrays, create)
         parameters.shared(p, q, seen.created, seen_q.created)
         found, programs = {**seen_q.created, **found}, {"model": p, "guide": q}
 
+    are_taken(p.constants, {role: program.arguments for role, program in programs.items()}, arrays)
     observations.every_entry_is_used(p, programs.get("guide"), arrays)
     observations.something_is_observed(p, arrays)
     for program in programs.values():
-        plates.batch_axes_are_plates(program)
+        if not p.one_row:  # among all rows at once, an axis may be theirs
+            plates.batch_axes_are_plates(program)
         plates.rows_match(program, arrays)
+    plates.tell_scales(programs.values())
     observations.shapes(p, seen.observations, arrays)
     observations.inside_rows(p, arrays)
     check_values(arrays, p, "the batch")
@@ -78,6 +89,32 @@ def whole(entries: Iterable[str]) -> frozenset[str]:
     """Names of the entries that are given in every row."""
     names = set(entries)
     return frozenset(n for n in names if not n.startswith(SEEN) and SEEN + n not in names)
+
+
+def look_at_model(model: Program, arrays: Mapping[str, np.ndarray], create: Initialiser) -> tuple[Program, Any]:
+    """The model after its first look, with its plate of rows; or, if it has none, as one that takes the data as one row."""
+    try:
+        p, seen = inspect(model, arrays, create)
+    except ProgramError:
+        same_rows(arrays)  # a clearer reason, if it is one
+        raise
+    if not model.rows_plate and one_row.has_no_rows(p, whole(arrays), plates.rows_of(arrays)):
+        return inspect(
+            replace(model, rows_plate=one_row.plate_name(p), one_row=True), one_row.in_one_row(arrays), create
+        )
+    same_rows(arrays)
+    rows_plate = model.rows_plate or _rows_plate(p, whole(arrays))
+    if p.parts:  # what is weighed by the plate of rows is known when that plate is
+        return inspect(replace(model, rows_plate=rows_plate), arrays, create)
+    return replace(p, rows_plate=rows_plate), seen
+
+
+def look_at_guide(
+    guide: Callable[..., Any], p: Program, arrays: Mapping[str, np.ndarray], create: Initialiser
+) -> tuple[Program, Any]:
+    """The guide of a model after its first look; one that asks for `rows` knows of the plate of rows."""
+    q = Program(guide, "guide", p.backend, p.rows_plate, borrowed=p.arguments, constants=p.constants)
+    return inspect(replace(q, one_row=p.one_row and "rows" not in q.arguments), arrays, create)
 
 
 def inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initialiser) -> tuple[Program, Any]:
@@ -102,6 +139,7 @@ def inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initiali
         sites=recorder.sites,
         parameters=recorder.found,
         native=recorder.native,
+        parts=recorder.parts,
         idle=recorder.idle,
         nesting=max((site.rank for site in recorder.sites.values()), default=0) or 1,
     )

@@ -1,5 +1,6 @@
 """A problem: programs, the shapes of the data, a backend, N, and who owns which parameter. It never changes."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
@@ -10,11 +11,13 @@ import numpy as np
 from ppgen import backends
 from ppgen.backends.protocol import SEEN, Backend
 from ppgen.backends.sites import Initialiser, Parameter
-from ppgen.errors import DataError
+from ppgen.errors import DataError, Note
 from ppgen.problem.arrays import cast, check_shapes, check_values, to_host
 from ppgen.problem.automatic import Automatic
 from ppgen.problem.checks import plates, sites
+from ppgen.problem.constants import prepared
 from ppgen.problem.joint import Joint
+from ppgen.problem.one_row import in_one_row
 from ppgen.problem.preflight import inspect, preflight, whole
 from ppgen.problem.program import Program
 
@@ -35,6 +38,7 @@ class Problem:
         rows: name of the plate of rows in a native program, where it is in doubt.
         full_batch: whether all batches have N rows; by default, whether this one has.
         seed: seed of the initial parameters.
+        constants: arguments of the programs that are no rows of data, by name; `ppgen.schedule` for one that follows the step.
 
     Attributes:
         programs: the inspected programs by role.
@@ -47,8 +51,9 @@ class Problem:
         owned: the parameters of each role; one that two programs use belongs to the first.
         specs: what is known of each parameter.
         owners: parameters that live in a user's torch network.
-        example: the batch it met, on the host.
+        example: the batch it met, on the host, as it came.
         seed: the seed of `start`.
+        constants: arguments that are no rows of data.
         compiled: what was made of this problem and is kept: compiled functions, problems of other entries.
 
     Raises:
@@ -75,6 +80,7 @@ class Problem:
     owners: Mapping[str, Any]
     example: Mapping[str, np.ndarray]
     seed: int
+    constants: Mapping[str, Any]
     compiled: dict[Any, Any]
 
     def __init__(
@@ -88,24 +94,31 @@ class Problem:
         rows: str | None = None,
         full_batch: bool | None = None,
         seed: int = 0,
+        constants: Mapping[str, Any] | None = None,
     ) -> None:
         library: Backend = backends.get(backend)
-        arrays = to_host(data, double=library.double())
+        arrays = to_host(data, double=library.double(), one_row=True)
         count = plates.rows_of(arrays)
-        size = count if size is None else size
-        full_batch = count == size if full_batch is None else full_batch
+        full_batch = size in (None, count) if full_batch is None else full_batch
         if isinstance(guide, Automatic):
             about = {"backend": library, "size": size, "rows": rows, "full_batch": full_batch, "seed": seed}
-            guide = guide.program(Problem(model, data=data, **about))
-        programs, start = preflight(model, guide, library, arrays, seed=seed, rows_plate=rows, full_batch=full_batch)
+            with warnings.catch_warnings(action="ignore", category=Note):  # the second look says it again
+                alone = Problem(model, data=data, constants=constants, **about)
+            guide = guide.program(alone)
+        fixed = prepared(constants, library)
+        programs, start = preflight(
+            model, guide, library, arrays, seed=seed, rows_plate=rows, full_batch=full_batch, constants=fixed
+        )
+        p = programs["model"]
         self._set(
             backend=library,
-            size=size,
+            size=1 if p.one_row else plates.all_rows(p, count, size),
             full_batch=full_batch,
-            entries={name: value.shape[1:] for name, value in arrays.items()},
+            entries={name: value.shape if p.one_row else value.shape[1:] for name, value in arrays.items()},
             data=whole(arrays),
             example=arrays,
             seed=seed,
+            constants=fixed,
             start=start,
             **_shared_out(programs, library),
         )
@@ -136,7 +149,7 @@ class Problem:
         """
         create = Initialiser(self.seed)
         programs, start = {role: p for role, p in self.programs.items() if role in roles}, dict(self.start)
-        data = cast(self.example, self.model)
+        data = self.host(self.example)
         arrays = data | _placeholders(self.model) | data  # the data first, in which rows are counted
         for role, fn in (brought or {}).items():
             program, seen = inspect(self._program(fn, role), arrays, create)
@@ -194,7 +207,9 @@ class Problem:
         Raises:
             DataError: NaN, infinity, a value outside the support of its site, or a shape unlike the first batch's.
         """
-        arrays = cast(to_host(batch, double=self.backend.double()), self.model)
+        whole = self.model.one_row
+        arrays = to_host(batch, double=self.backend.double(), one_row=whole)
+        arrays = cast(in_one_row(arrays) if whole else arrays, self.model)
         check_shapes(arrays, self.entries, where)
         check_values(arrays, self.model, where)
         return arrays
@@ -208,7 +223,11 @@ class Problem:
         """
         if all(self.backend.is_array(value) for value in batch.values()):
             return dict(batch)
-        return {name: self.backend.array(value) for name, value in self.host(batch, where).items()}
+        return self.put(self.host(batch, where))
+
+    def put(self, host: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """A batch of `host` as the backend's arrays."""
+        return {name: self.backend.array(value) for name, value in host.items()}
 
     # parameters and joints -----------------------------------------------------------------------------------
 
@@ -216,7 +235,7 @@ class Problem:
         """Initial parameters (unconstrained) of a seed; by default of the problem's own."""
         if seed is None or seed == self.seed:
             return dict(self.start)
-        arrays, create = cast(self.example, self.model), Initialiser(seed)
+        arrays, create = self.host(self.example), Initialiser(seed)
         found: dict[str, Any] = {}
         for program in self.programs.values():
             found = {**inspect(program, arrays, create)[1].created, **found}
@@ -252,15 +271,16 @@ class Problem:
         """
         parameters = self.start if parameters is None else parameters
         key = self.backend.key(self.seed) if key is None else key
+        minibatch = self.backend.fold_in(key, len(self.programs))
         return {
-            role: Joint(program, parameters, self.backend.fold_in(key, i), self.size, step, training)
+            role: Joint(program, parameters, self.backend.fold_in(key, i), self.size, step, training, minibatch)
             for i, (role, program) in enumerate(self.programs.items())
         }
 
     # ---------------------------------------------------------------------------------------------------------
 
     def _program(self, fn: Callable[..., Any], role: str) -> Program:
-        return Program(fn, role, self.backend, self.rows)
+        return Program(fn, role, self.backend, self.rows, constants=self.constants)
 
     def _like_the_model(self, program: Program) -> Program:
         """Particles lie in a critic as they do in the model."""

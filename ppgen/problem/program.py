@@ -10,6 +10,7 @@ from typing import Any
 from ppgen.backends.protocol import SEEN, Backend
 from ppgen.backends.sites import Parameter, Site
 from ppgen.errors import DataError, ProgramError
+from ppgen.problem.constants import schedule
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Program:
         observes: in a native program, the argument that each observed site observes.
         idle: parameters that it registers but does not use (Pyro).
         borrowed: argument names for a function of `*args, **kwargs`: the model's.
+        constants: arguments that are no rows of data, by name, see `ppgen.problem.constants`.
+        parts: plates that hold a part of their rows, and weigh them as all: their size, and that of the part.
+        one_row: it has no plate of rows, so that the data are one row for it, see `ppgen.problem.one_row`.
     """
 
     fn: Callable[..., Any]
@@ -43,6 +47,9 @@ class Program:
     observes: Mapping[str, str] = field(default_factory=dict)
     idle: frozenset[str] = frozenset()
     borrowed: tuple[str, ...] = ()
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    one_row: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.fn):
@@ -62,8 +69,9 @@ class Program:
 
     @cached_property
     def required(self) -> tuple[str, ...]:
-        """The arguments that have no default."""
-        return tuple(p.name for p in self._signature if p.name in self.names and p.default is p.empty)
+        """The arguments that have no default and are no constants: a batch must have them."""
+        open_ = (p.name for p in self._signature if p.name in self.names and p.default is p.empty)
+        return tuple(name for name in open_ if name not in self.constants)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -71,10 +79,21 @@ class Program:
         variadic = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in self._signature)
         return self.names or (self.borrowed if variadic else ())
 
-    def bind(self, available: Mapping[str, Any], rows: int | None) -> dict[str, Any]:
-        """The program's arguments, taken from `available` by name; `rows` is the number of rows."""
+    def bind(self, available: Mapping[str, Any], rows: int | None, step: Any = None) -> dict[str, Any]:
+        """The program's arguments by name.
+
+        Args:
+            available: entries of a batch, and what was drawn.
+            rows: the number of rows.
+            step: the number of the step of training, if it is one, for constants that follow it.
+        """
         kwargs = {}
+        for name, value in self.constants.items():
+            if name in self.arguments:
+                kwargs[name] = value.at(step) if isinstance(value, schedule) else value
         for name in self.arguments:
+            if name in kwargs:
+                continue
             if SEEN + name in available:
                 raise DataError(
                     f"the {self.role} takes an argument {name!r}, which is given in some rows only; expected a value in every "
@@ -82,20 +101,21 @@ class Program:
                     "have one."
                 )
             if name in available:
-                kwargs[name] = available[name]
+                kwargs[name] = available[name][0] if self.one_row else available[name]
             elif name == "rows" and rows is not None:
                 kwargs[name] = rows
             elif name in self.required:
                 raise DataError(
                     f"the {self.role} takes an argument {name!r} that the batch does not have; "
                     f"expected one of its entries {sorted(available)}. "
-                    f"Add {name!r} to the data, rename the argument, or give it a default."
+                    f"Add {name!r} to the data, rename the argument, or give it a default; an argument that is no row of data "
+                    f"(a size, a flag) is a constant, constants={{{name!r}: ...}}."
                 )
         return kwargs
 
-    def call(self, available: Mapping[str, Any], rows: int | None) -> Any:
+    def call(self, available: Mapping[str, Any], rows: int | None, step: Any = None) -> Any:
         """Run the function itself; whoever calls has set up the handlers."""
-        return self.fn(**self.bind(available, rows))
+        return self.fn(**self.bind(available, rows, step))
 
     # the site table ------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ def fit(
     guide: Callable[..., Any] | None = None,
     *,
     data: Mapping[str, Any] | Iterable[Mapping[str, Any]],
+    constants: Mapping[str, Any] | None = None,
     algorithm: Algorithm | None = None,
     backend: str = "numpyro",
     epochs: int | None = None,
@@ -42,6 +43,8 @@ def fit(
         guide: q(z | x), where the algorithm needs one; or one that is made of the model, such as
             `ppgen.guides.FullRank()`. Without one, continuous latent sites get `ppgen.guides.MeanField()`.
         data: arrays by site or argument name, their first axis counting rows; or an iterable of such batches.
+        constants: arguments of the programs that are no rows of data (sizes, flags, hyperparameters), by name;
+            `ppgen.schedule` for one that follows the step.
         algorithm: `ppgen.ELBO()` by default.
         backend: "numpyro" (JAX, compiled) or "pyro" (PyTorch).
         epochs: passes over the data. Give this or `steps`; neither for an algorithm that knows how many it takes
@@ -87,11 +90,12 @@ def fit(
     if isinstance(algorithm, Procedure):
         return proceed(
             model, guide, data, algorithm, backend=backend, steps=steps if epochs is None else epochs, seed=seed, rows=rows,
-            params=params, progress=progress, batch_size=batch_size, valid=valid, optimizer=optimizer,
+            constants=constants, params=params, progress=progress, batch_size=batch_size, valid=valid, optimizer=optimizer,
             callbacks=tuple(callbacks), size=size, train=train, resume=resume,
         )  # fmt: skip
     loop = Loop(
         model, guide, algorithm, optimizer, backend, size, rows, train, seed, tuple(callbacks), progress, params, resume,
+        constants,
     )  # fmt: skip
     if isinstance(data, Mapping):
         return loop.arrays(data, valid, epochs, steps, batch_size)

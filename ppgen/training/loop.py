@@ -15,6 +15,7 @@ from ppgen.guides import MeanField
 from ppgen.inference.algorithm import Algorithm
 from ppgen.problem.arrays import to_host
 from ppgen.problem.automatic import Automatic
+from ppgen.problem.checks.plates import rows_of
 from ppgen.problem.problem import Problem
 from ppgen.training import keeping
 from ppgen.training.batches import Epochs, batches_of
@@ -45,6 +46,7 @@ class Loop:
     show: bool | None
     params: Mapping[str, np.ndarray] | Fit | None
     resume: Fit | None
+    constants: Mapping[str, Any] | None
     history: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     kept: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # steps since the last record
     held: list[tuple[int, Any]] = field(default_factory=list)  # validation data in chunks
@@ -74,7 +76,7 @@ class Loop:
     def _problem(self, guide: Any, example: Mapping[str, np.ndarray], size: int | None, full_batch: bool) -> Problem:
         return Problem(
             self.model, guide, data=example, backend=self.backend, size=self.size or size, rows=self.rows,
-            full_batch=full_batch, seed=self.seed,
+            full_batch=full_batch, seed=self.seed, constants=self.constants,
         )  # fmt: skip
 
     def arrays(
@@ -86,13 +88,15 @@ class Loop:
         batch_size: int | None,
     ) -> Fit:
         """Train on arrays that fit in memory."""
-        host = to_host(data, double=backends.get(self.backend).double())
-        n = len(next(iter(host.values())))
+        host = to_host(data, double=backends.get(self.backend).double(), one_row=batch_size is None)
+        n = rows_of(host)
         size = min(batch_size or n, n)
-        few = n if size == n else min(n, _LOOK)
-        state = self.start({name: value[:few] for name, value in host.items()}, n, full_batch=size == n)
-        trainer, data = self.trainer, host
-        device = trainer.device(data, "the data")
+        few = host if size == n else {name: value[: min(n, _LOOK)] for name, value in host.items()}
+        state = self.start(few, n, full_batch=size == n)
+        trainer = self.trainer
+        data = trainer.problem.host(host, "the data")
+        device, n = trainer.device(trainer.problem.put(data)), rows_of(data)
+        size = min(size, n)
         self.held = self.held_out(valid)
         plan = Epochs(n, size, self.seed)
         total = (epochs or 0) * plan.steps if steps is None else steps
@@ -129,7 +133,7 @@ class Loop:
         after, metrics, good = self.trainer.run(state, device, index)
         if good < len(index):
             rows = index[good]
-            batch = self.trainer.device({name: value[rows] for name, value in host.items()})
+            batch = self.trainer.problem.put({name: value[rows] for name, value in host.items()})
             self.stop(after, batch, rows)
         values = zip(*(self.trainer.backend.numpy(value).tolist() for value in metrics.values()), strict=True)
         return after, [dict(zip(metrics, step, strict=True)) for step in values]
@@ -166,7 +170,7 @@ class Loop:
         """The validation data, checked, on the device; in chunks of 1000 rows where rows have weights of their own."""
         if valid is None:
             return []
-        device = self.trainer.device(to_host(valid, double=self.trainer.backend.double()), "the validation data")
+        device = self.trainer.device(valid, "the validation data")
         n, problem = len(next(iter(device.values()))), self.trainer.problem
         most = n if problem.model.has_global(problem.data) else 1000
         return [

@@ -33,6 +33,7 @@ def proceed(
     steps: int | None,
     seed: int,
     rows: str | None,
+    constants: Mapping[str, Any] | None,
     params: Any,
     progress: bool | None,
     **others: Any,
@@ -57,7 +58,9 @@ def proceed(
         raise DataError(
             f"{name} sees all rows at each step; expected a dict of arrays; got {type(data).__name__}. Join the batches."
         )
-    problem = Problem(model, guide, data=data, backend=backend, rows=rows, full_batch=True, seed=seed)
+    problem = Problem(
+        model, guide, data=data, backend=backend, rows=rows, full_batch=True, seed=seed, constants=constants
+    )
     procedure.check(problem, EVERYTHING)
     problem = procedure.cast(problem)
     start = {name: problem.backend.leaf(value) for name, value in problem.parameters(params).items()}

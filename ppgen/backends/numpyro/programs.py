@@ -60,7 +60,7 @@ class Programs(Arrays):
     ) -> _Recorder:
         recorder = _Recorder(program, self, parameters, values, request, create=create)
         with recorder.listening(), handlers.seed(rng_seed=key), _Sites(recorder, on_shapes=on_shapes):
-            recorder.returned = program.call(values, rows)
+            recorder.returned = program.call(values, rows, request.step)
         return recorder
 
     def run(
@@ -84,6 +84,8 @@ class Programs(Arrays):
     def divergence(self, program: Inspected, site: Site, q: Any, p: Any, particles: int) -> Any | None:
         def one(q: Any, p: Any) -> Any:
             kl, row_dim = nd.kl_divergence(q, p), site.row_dim(program.rows_plate)
+            if program.one_row:
+                return jnp.sum(kl)[None]
             return jnp.sum(kl) if row_dim is None else per_row(kl, row_dim)
 
         try:

@@ -1,5 +1,6 @@
 """What happens at the sites of a NumPyro program."""
 
+import zlib
 from typing import Any, cast
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as nd
 from jax import random
+from jax.core import Tracer
 from numpyro.primitives import Messenger
 
 from ppgen.backends.protocol import Run, Term
@@ -53,8 +55,7 @@ class _Sites(Messenger):
         elif msg["type"] == "param":
             self.recorder.native_parameter(msg)
         elif msg["type"] == "plate":
-            size, subsample_size = msg["args"]
-            self.recorder.whole_plate(msg["name"], size, subsample_size or size)
+            self.recorder.enter_plate(msg)
         elif msg["type"] == "control_flow":
             raise ProgramError(
                 f"the {self.recorder.program.role} uses numpyro's scan or cond; expected plain sample sites. "
@@ -94,14 +95,25 @@ class _Recorder(Recorder):
     def reparameterised(self, fn: Any) -> bool:
         return bool(fn.has_rsample)
 
+    def enter_plate(self, msg: Any) -> None:
+        """A plate that holds a part of its rows draws them by the step's own key, the same for model and guide."""
+        name, (size, part) = msg["name"], msg["args"]
+        if part is None or part == size:
+            return
+        self.part_of_rows(name, size, part)
+        if msg["value"] is None and self.request.minibatch is not None:
+            key = random.fold_in(self.request.minibatch, zlib.crc32(name.encode()))
+            msg["value"] = random.permutation(key, size)[:part]
+
     def is_scaled(self, msg: Any) -> bool:
-        return msg.get("scale") is not None
+        scale = msg.get("scale")
+        return scale is not None and (isinstance(scale, Tracer) or not np.allclose(scale, self.plate_weight(msg)))
 
     def scaled_log_density(self, msg: Any) -> Any:
         fn, intermediates = msg["fn"], msg.get("intermediates")
         log_density = fn.log_prob(msg["value"], intermediates) if intermediates else fn.log_prob(msg["value"])
-        scale = msg.get("scale")
-        return log_density if scale is None else scale * log_density
+        scale = msg.get("scale")  # the trace weighs rows itself
+        return log_density if scale is None else scale / self.plate_weight(msg, self.program.rows_plate) * log_density
 
     def uniform(self, shape: tuple[int, ...]) -> Any:
         return random.uniform(cast(jax.Array, numpyro.prng_key()), shape)  # a program runs under a seed

@@ -80,7 +80,7 @@ class Programs(Arrays):
         )
         with recorder.listening(), pyro.get_param_store().scope(), _Sites(recorder):
             try:
-                recorder.returned = program.call(values, rows)
+                recorder.returned = program.call(values, rows, request.step)
             finally:
                 for owner in self._lent:  # frozen or not while it ran
                     owner.requires_grad_(True)
@@ -122,9 +122,10 @@ class Programs(Arrays):
         def one(q: Any, p: Any, plates: int | None) -> torch.Tensor:
             kl = kl_divergence(q, p)
             plates = kl.ndim if plates is None else plates
-            if row_dim is not None:
+            if row_dim is not None and not program.one_row:
                 return per_row(kl, row_dim, plates)
-            return kl.sum(tuple(range(-plates, 0))) if plates else kl
+            total = kl.sum(tuple(range(-plates, 0))) if plates else kl
+            return total[..., None] if program.one_row else total
 
         try:
             if isinstance(q, list):

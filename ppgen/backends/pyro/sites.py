@@ -1,6 +1,7 @@
 """What happens at the sites of a Pyro program."""
 
 import weakref
+import zlib
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,14 @@ class _Sites(Messenger):
         self.recorder = recorder
 
     def _pyro_sample(self, msg: Any) -> None:
-        if not isinstance(msg["fn"], _Subsample):  # a plate drawing its indices is no site
+        if isinstance(msg["fn"], _Subsample):  # a plate drawing its indices is no site
+            self.recorder.enter_plate(msg)
+        else:
             self.recorder.before(msg)
 
     def _pyro_post_sample(self, msg: Any) -> None:
         if isinstance(msg["fn"], _Subsample):
-            self.recorder.whole_plate(msg["name"], msg["fn"].size, len(msg["value"]))
+            self.recorder.part_of_rows(msg["name"], int(msg["fn"].size), len(msg["value"]))
         else:
             self.recorder.after(msg)
 
@@ -88,6 +91,14 @@ class _Recorder(Recorder):
 
         return make, constraint, owner
 
+    def enter_plate(self, msg: Any) -> None:
+        """A plate that is to draw some of its rows draws them by the step's own key, the same for model and guide."""
+        size, part = msg["fn"].size, msg["fn"].subsample_size
+        if msg["value"] is None and part not in (None, size) and self.request.minibatch is not None:
+            key = self.backend.fold_in(self.request.minibatch, zlib.crc32(msg["name"].encode()))
+            generator = torch.Generator().manual_seed(key)
+            msg["value"], msg["done"] = torch.randperm(size, generator=generator)[:part], True
+
     def prepare(self, msg: Any) -> None:
         fn, k = msg["fn"], self.particles
         if k is not None and len(fn.batch_shape) <= self.nesting:
@@ -97,21 +108,27 @@ class _Recorder(Recorder):
     def place(self, entry: str, event_dim: int) -> torch.Tensor:
         value = self.given[entry]
         if self.particles is None or entry not in self.particled:
-            return value
+            return super().place(entry, event_dim)
+        if self.program.one_row:
+            value = value[:, 0]
         rank = value.ndim - 1 - event_dim
         return value.reshape(value.shape[:1] + (1,) * (self.nesting - rank) + value.shape[1:])
 
     def extract(self, msg: Any, value: torch.Tensor) -> torch.Tensor:
         if self.particles is None:
-            return value
-        rank = max((-f.dim for f in msg["cond_indep_stack"] if f.dim is not None), default=0)
-        return value.reshape(value.shape[:1] + value.shape[1 + self.nesting - rank :])
+            return super().extract(msg, value)
+        if self.program.one_row:  # batch axes may lie outside plates there
+            rank = len(self.program.sites[msg["name"]].batch_shape) - 1
+        else:
+            rank = max((-f.dim for f in msg["cond_indep_stack"] if f.dim is not None), default=0)
+        value = value.reshape(value.shape[:1] + value.shape[1 + self.nesting - rank :])
+        return value[:, None] if self.program.one_row else value
 
     def reparameterised(self, fn: Any) -> bool:
         return bool(fn.has_rsample)
 
     def is_scaled(self, msg: Any) -> bool:
-        return not (isinstance(msg["scale"], float | int) and msg["scale"] == 1)
+        return not np.allclose(torch.as_tensor(msg["scale"]).detach(), self.plate_weight(msg))
 
     def scaled_log_density(self, msg: Any) -> torch.Tensor:
         log_density = msg["fn"].log_prob(msg["value"])
@@ -122,7 +139,9 @@ class _Recorder(Recorder):
                 if mask is False
                 else torch.where(torch.as_tensor(mask), log_density, log_density.new_zeros(()))
             )
-        return log_density * scale if self.is_scaled(msg) else log_density
+        if isinstance(scale, float | int) and scale == 1:
+            return log_density
+        return log_density * (scale / self.plate_weight(msg, self.program.rows_plate))  # the trace weighs rows itself
 
     def uniform(self, shape: tuple[int, ...]) -> torch.Tensor:
         return torch.rand(shape)
@@ -141,7 +160,8 @@ class _Recorder(Recorder):
         k, alone = self.particles or 1, self.particles is None
 
         def full(name: str, log_prob: torch.Tensor | None) -> torch.Tensor | None:
-            shape = (k,) if self.row_dims[name] is None else (k, -1 if rows is None else rows)
+            shared = self.row_dims[name] is None and not self.program.one_row
+            shape = (k,) if shared else (k, -1 if rows is None else rows)
             return None if log_prob is None else log_prob.expand(*shape)
 
         terms = {

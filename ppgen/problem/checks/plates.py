@@ -1,17 +1,34 @@
 """Every batch axis belongs to a plate, and the plate of rows has as many rows as the batch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ppgen.errors import ProgramError
+from ppgen.errors import ProgramError, tell
 from ppgen.problem.program import Program
 
 
 def rows_of(arrays: Mapping[str, np.ndarray]) -> int:
     """How many rows a batch has."""
-    return len(next(iter(arrays.values())))
+    return next((len(array) for array in arrays.values() if array.ndim), 1)
+
+
+def all_rows(model: Program, count: int, size: int | None) -> int:
+    """N, by the caller or by a model whose plate of rows says of how many rows it holds a part.
+
+    Args:
+        model: the inspected model.
+        count: rows of the batch.
+        size: N, if the caller knows it.
+    """
+    stated = model.parts.get(model.rows_plate, (size, 0))[0]
+    if None not in (size, stated) and stated != size:
+        raise ProgramError(
+            f"the plate {model.rows_plate!r} of the model has {stated} rows in all; expected the {size} of the data. Take its "
+            "size from the data, or from a constant, constants={'N': len(x)}."
+        )
+    return stated or count
 
 
 def batch_axes_are_plates(program: Program) -> None:
@@ -42,6 +59,17 @@ def rows_match(program: Program, arrays: Mapping[str, np.ndarray]) -> None:
                     f"{rows} rows of the batch; got size {size}. Take the plate's size from the data, "
                     f"plate({program.rows_plate!r}, rows) or len(x), so that it follows the batch."
                 )
+
+
+def tell_scales(programs: Iterable[Program]) -> None:
+    """A scale of N / B that was left in a program would count twice; any other changes what is learned."""
+    for program in programs:
+        if scaled := [site.name for site in program.sites.values() if site.scaled]:
+            tell(
+                f"the {program.role} multiplies the log densities of {scaled} itself (a scale handler?), and ppgen weighs the "
+                "rows of a minibatch besides. Drop a scale of N / B; keep one that is meant to change what is learned, with "
+                "constants={'weight': ppgen.schedule(...)} if it follows the step."
+            )
 
 
 def events_stay(program: Program, again: Program, rows: int, other_rows: int) -> None:
