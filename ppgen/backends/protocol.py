@@ -122,6 +122,11 @@ class Inspected(Protocol):
         ...
 
     @property
+    def lent(self) -> frozenset[str]:
+        """Parameters that it uses and only another program registers."""
+        ...
+
+    @property
     def nesting(self) -> int:
         """Number of plate dimensions, at least one, that particles leave free."""
         ...

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ppgen.backends.protocol import SEEN, Backend
-from ppgen.backends.sites import Initialiser, Site
+from ppgen.backends.sites import Initialiser, Parameter, Site
 from ppgen.errors import PpgenError, ProgramError
 from ppgen.problem import one_row
 from ppgen.problem.arrays import cast, check_finite, check_values, same_rows
@@ -114,11 +114,19 @@ def look_at_guide(
 ) -> tuple[Program, Any]:
     """The guide of a model after its first look; one that asks for `rows` knows of the plate of rows."""
     q = Program(guide, "guide", p.backend, p.rows_plate, borrowed=p.arguments, constants=p.constants)
-    return inspect(replace(q, one_row=p.one_row and "rows" not in q.arguments), arrays, create)
+    return inspect(replace(q, one_row=p.one_row and "rows" not in q.arguments), arrays, create, p.parameters)
 
 
-def inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initialiser) -> tuple[Program, Any]:
-    """The program with its sites and parameters as one run on `arrays` finds them, and what else that run found."""
+def inspect(
+    program: Program,
+    arrays: Mapping[str, np.ndarray],
+    create: Initialiser,
+    registered: Mapping[str, Parameter] | None = None,
+) -> tuple[Program, Any]:
+    """The program with its sites and parameters as one run on `arrays` finds them, and what else that run found.
+
+    Parameters that another program has `registered` are the program's too where it computes with them.
+    """
     backend, rows = program.backend, plates.rows_of(arrays)
     before = random.getstate(), tuple(np.random.get_state())
     try:
@@ -134,10 +142,12 @@ def inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initiali
             f"the {program.role} draws from Python's or NumPy's own generator, which a compiled program does only "
             "once; expected randomness from sample sites. Replace the draw by ppgen.sample."
         )
+    lent = closures.used(registered or {}, met, recorder.found)
     program = replace(
         program,
         sites=recorder.sites,
-        parameters=recorder.found,
+        parameters=recorder.found | lent,
+        lent=frozenset(lent),
         native=recorder.native,
         parts=recorder.parts,
         idle=recorder.idle,
@@ -155,7 +165,7 @@ def _look_again(program: Program, arrays: Mapping[str, np.ndarray], full_batch: 
     rows = plates.rows_of(arrays)
     if not full_batch:
         arrays = {name: value[: (rows + 1) // 2] for name, value in arrays.items()}
-    again, seen = inspect(program, arrays, create)
+    again, seen = inspect(program, arrays, create, program.parameters)
     if seen.trouble:
         raise _does_not_run(program, arrays, seen.trouble) from seen.trouble
     plates.batch_axes_are_plates(again)

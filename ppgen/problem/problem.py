@@ -238,7 +238,7 @@ class Problem:
         arrays, create = self.host(self.example), Initialiser(seed)
         found: dict[str, Any] = {}
         for program in self.programs.values():
-            found = {**inspect(program, arrays, create)[1].created, **found}
+            found = {**inspect(program, arrays, create, self.specs)[1].created, **found}
         return {name: found[name] for name in self.start}
 
     def parameters(self, given: Any = None, seed: int | None = None) -> dict[str, Any]:

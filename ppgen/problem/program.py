@@ -29,6 +29,7 @@ class Program:
         vectorises: whether its particles can run at once (Pyro).
         observes: in a native program, the argument that each observed site observes.
         idle: parameters that it registers but does not use (Pyro).
+        lent: parameters that it uses and only another program registers (Pyro).
         borrowed: argument names for a function of `*args, **kwargs`: the model's.
         constants: arguments that are no rows of data, by name, see `ppgen.problem.constants`.
         parts: plates that hold a part of their rows, and weigh them as all: their size, and that of the part.
@@ -46,6 +47,7 @@ class Program:
     vectorises: bool = True
     observes: Mapping[str, str] = field(default_factory=dict)
     idle: frozenset[str] = frozenset()
+    lent: frozenset[str] = frozenset()
     borrowed: tuple[str, ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)

@@ -94,6 +94,13 @@ class Whole(VAE):
     register_for_guide = register_for_model
 
 
+class ByTheModel(Whole):
+    """Registers both networks in the model alone, as pyro/examples/vae/ss_vae_M2.py does."""
+
+    def register_for_guide(self):
+        pass
+
+
 class Annealed(VAE):
     """KL annealing, as in pyro/examples/dmm.py."""
 
@@ -162,7 +169,14 @@ class Params:
         return []
 
 
-VAES = {"modules": VAE, "whole": Whole, "annealed": Annealed, "PyroModules": Modules, "params": Params}
+VAES = {
+    "modules": VAE,
+    "whole": Whole,
+    "by the model": ByTheModel,
+    "annealed": Annealed,
+    "PyroModules": Modules,
+    "params": Params,
+}
 ALGORITHMS = [
     ppgen.ELBO(),
     ppgen.ELBO(gradient="stl"),
@@ -209,14 +223,14 @@ def test_every_kind_of_vae_learns(kind, algorithm, pictures):
     still = {name for name, value in fit.params.items() if np.array_equal(value, start[name])}
     if kind == "params" and not guide:
         still -= {"noise"}  # the mean of a dream has none
-    if kind == "whole" and not guide:
+    if kind in ("whole", "by the model") and not guide:
         still = {name for name in still if "encoder" not in name}
     assert still == set()
     assert all(np.isfinite(value).all() for value in fit.params.values())
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS[2:5], ids=lambda a: type(a).__name__)
-@pytest.mark.parametrize("kind", ["modules", "whole", "PyroModules"])
+@pytest.mark.parametrize("kind", ["modules", "by the model", "PyroModules"])
 def test_programs_are_left_as_they_were(kind, algorithm, pictures):
     vae = made(kind)
     parameters = [p for module in vae.modules() for p in module.parameters()]
@@ -256,7 +270,7 @@ def test_a_refusal_leaves_modules_alone_too(pictures):
     assert all(p.requires_grad for p in vae.parameters())
 
 
-@pytest.mark.parametrize("kind", ["modules", "whole", "annealed", "PyroModules"])
+@pytest.mark.parametrize("kind", ["modules", "whole", "by the model", "annealed", "PyroModules"])
 def test_the_elbo_and_its_gradient_are_pyros_own(kind, pictures):
     vae, x = made(kind), torch.from_numpy(pictures)
     problem, _, _, batch = started(vae.model, vae.guide, {"x": pictures})
@@ -485,6 +499,23 @@ def anew(x):
 def test_mistakes_are_refused(model, said, pictures):
     with pytest.raises(ProgramError, match=said):
         ppgen.fit(model, data={"x": pictures}, algorithm=ppgen.MaximumLikelihood(), backend="pyro", steps=1)
+
+
+def test_a_plate_without_a_size_has_that_of_the_batch(pictures):
+    """`pyro.plate("data")`, as pyro/examples/vae/vae_comparison.py has it."""
+
+    def model(x):
+        loc = pyro.param("loc", torch.zeros(PIXELS))
+        with pyro.plate("data"):
+            pyro.sample("obs", dist.Normal(loc.expand(len(x), PIXELS), 1.0).to_event(1), obs=x.reshape(-1, PIXELS))
+
+    fit = ppgen.fit(
+        model, data={"x": pictures}, algorithm=ppgen.MaximumLikelihood(), backend="pyro", steps=2, batch_size=10
+    )
+    expected = dist.Normal(torch.as_tensor(fit.params["loc"]), 1.0).log_prob(
+        torch.as_tensor(pictures).reshape(-1, PIXELS)
+    )
+    assert fit.evaluate({"x": pictures}).nats == pytest.approx(float(expected.sum(-1).mean()), rel=1e-5)
 
 
 def test_a_loop_over_time_is_legal(pictures):

@@ -78,6 +78,8 @@ class Programs(Arrays):
         recorder = _Recorder(
             program, self, parameters, values, request, create=create, particles=particles, drawn=drawn
         )
+        for name in program.lent & parameters.keys():
+            self.lend(program.parameters[name].source, parameters[name])
         with recorder.listening(), pyro.get_param_store().scope(), _Sites(recorder):
             try:
                 recorder.returned = program.call(values, rows, request.step)

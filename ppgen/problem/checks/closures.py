@@ -1,14 +1,26 @@
 """Networks that a program uses without registering them would never learn."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from ppgen.backends.sites import Parameter
 from ppgen.errors import ProgramError
 from ppgen.problem.program import Program
+
+
+def used(others: Mapping[str, Parameter], met: Mapping[int, Any], own: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """Parameters of another program that were met here, under a name that is not taken (a model that registers both networks).
+
+    Args:
+        others: the parameters of the other program.
+        met: the torch parameters that this one used, by id.
+        own: the parameters that this one registers.
+    """
+    return {name: p for name, p in others.items() if id(p.source) in met and name not in own}
 
 
 def registered(program: Program, met: dict[int, Any]) -> None:
