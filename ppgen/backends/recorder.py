@@ -74,6 +74,7 @@ class Recorder(ABC):
         self.native = program.native
         self.idle: frozenset[str] = frozenset()
         self.trouble: Exception | None = None  # why a given value has no log density
+        self.settled: dict[str, bool] = {}  # sites that got their values in a compiled branch or (True) loop
         self.parts: dict[str, tuple[int, int]] = {}  # plates that hold a part of their rows: size, and that of the part
 
     @contextmanager
@@ -178,7 +179,7 @@ class Recorder(ABC):
             )
         if self.is_factor(msg):
             return
-        natively = msg["is_observed"]  # by `obs=`, which follows from the arguments
+        natively = msg["is_observed"] and REAL + name not in self.given  # by `obs=`, which follows from the arguments
         if natively and not self.request.fresh:
             if self.create is not None:
                 self.observations[name] = self.extract(msg, self.backend.array(msg["value"]))
@@ -189,6 +190,8 @@ class Recorder(ABC):
             self.slopes[name] = onto.log_slope(real, msg["value"])
         elif name in self.given and not natively and SEEN + name not in self.given:
             msg["value"], msg["is_observed"] = self.place(name, len(msg["fn"].event_shape)), True
+        elif name in self.settled:
+            pass  # drawn where it runs
         elif self.request.draw is None and infer.get("is_auxiliary"):
             raise IllegalPairing(
                 f"the {self.program.role} goes by an auxiliary site {name!r}, which only its own draws have, so the "
@@ -319,6 +322,7 @@ class Recorder(ABC):
             estimated=any(part.estimates for part in learnables(fn))
             or (bool(weighed) and self.program.role == "model"),
             real_shape=self.real_shape(fn, batch_shape),
+            looped=self.settled.get(msg["name"], False),
         )
 
     def real_shape(self, fn: Any, batch_shape: tuple[int, ...]) -> tuple[int, ...] | None:

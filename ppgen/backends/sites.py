@@ -29,6 +29,7 @@ class Site:
         has_density: whether it has a log density; an implicit one can only be drawn from.
         estimated: whether it has an unbiased estimate in place of its log density.
         real_shape: shape of its unconstrained value; None where there is no bijection from the reals onto its support.
+        looped: whether it lies inside a compiled loop, whose turns are its first batch axis.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Site:
     has_density: bool = True
     estimated: bool = False
     real_shape: tuple[int, ...] | None = None
+    looped: bool = False
 
     @property
     def rank(self) -> int:

@@ -68,7 +68,7 @@ def preflight(
     observations.something_is_observed(p, arrays)
     for program in programs.values():
         if not p.one_row:  # among all rows at once, an axis may be theirs
-            plates.batch_axes_are_plates(program)
+            plates.batch_axes_are_plates(program, p)
         plates.rows_match(program, arrays)
     plates.tell_scales(programs.values())
     observations.shapes(p, seen.observations, arrays)
@@ -78,7 +78,7 @@ def preflight(
         sites.match(p, programs["guide"], given)
     if not full_batch or seen.trouble:
         for program in programs.values():
-            _look_again(program, arrays, full_batch, create)
+            _look_again(program, p, arrays, full_batch, create)
 
     nesting = max(program.nesting for program in programs.values())
     programs = {role: replace(program, nesting=nesting) for role, program in programs.items()}
@@ -157,7 +157,9 @@ def inspect(
     return program, recorder
 
 
-def _look_again(program: Program, arrays: Mapping[str, np.ndarray], full_batch: bool, create: Initialiser) -> None:
+def _look_again(
+    program: Program, model: Program, arrays: Mapping[str, np.ndarray], full_batch: bool, create: Initialiser
+) -> None:
     """A second look, at half the rows, tells sizes that follow the batch from sizes that equal it by accident.
 
     A program that sees all the data in each step may have sizes of its own: all rows again.
@@ -168,7 +170,7 @@ def _look_again(program: Program, arrays: Mapping[str, np.ndarray], full_batch: 
     again, seen = inspect(program, arrays, create, program.parameters)
     if seen.trouble:
         raise _does_not_run(program, arrays, seen.trouble) from seen.trouble
-    plates.batch_axes_are_plates(again)
+    plates.batch_axes_are_plates(again, model)
     plates.rows_match(again, arrays)
     plates.events_stay(program, again, rows, plates.rows_of(arrays))
     if program.role == "model":

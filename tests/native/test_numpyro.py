@@ -8,7 +8,6 @@ import numpyro.distributions as dist
 import pytest
 from jax.example_libraries import stax
 from numpyro import handlers
-from numpyro.contrib.control_flow import scan
 from numpyro.contrib.module import eqx_module, flax_module, nnx_module
 from numpyro.infer.autoguide import AutoNormal
 from numpyro.infer.util import log_density
@@ -367,16 +366,6 @@ def guide_in_another_plate(batch):
         numpyro.sample("z", dist.Normal(loc, 1.0).to_event(1))
 
 
-def scanned(batch):
-    def step(z, x):
-        with numpyro.plate("batch", len(x)):
-            z = numpyro.sample("z", dist.Normal(z, 1.0))
-            numpyro.sample("obs", dist.Normal(z, 1.0), obs=x)
-        return z, None
-
-    scan(step, jnp.zeros(len(batch)), batch.reshape(-1, PIXELS).T)
-
-
 def stateful(batch):
     class Net(linen.Module):
         @linen.compact
@@ -394,10 +383,9 @@ def stateful(batch):
     ("model", "guide", "said"),
     [
         (linen_model, guide_in_another_plate, r"plates \['batch'\] of the model but \['rows'\] of the guide"),
-        (scanned, None, r"scan or cond.*loop in Python"),
         (stateful, None, r"mutable state"),
     ],
-    ids=["plate name", "scan", "mutable"],
+    ids=["plate name", "mutable"],
 )
 def test_mistakes_are_refused(model, guide, said, pictures):
     algorithm = ppgen.ELBO() if guide else ppgen.MaximumLikelihood()

@@ -12,6 +12,7 @@ from jax import random
 from jax.core import Tracer
 from numpyro.primitives import Messenger
 
+from ppgen.backends.numpyro import loops
 from ppgen.backends.protocol import Run, Term
 from ppgen.backends.recorder import Recorder
 from ppgen.errors import ProgramError
@@ -35,6 +36,9 @@ def Bernoulli(probs: Any = None, logits: Any = None, *, validate_args: bool | No
 OVERRIDES = {"Bernoulli": Bernoulli}
 
 
+_NATIVE = ("param", "prng_key", "control_flow")
+
+
 class _Native(Exception):
     """Ends a trace on shapes at a native program's first statement; an autoguide, say, would keep what is traced."""
 
@@ -47,7 +51,7 @@ class _Sites(Messenger):
         self.recorder, self.on_shapes = recorder, on_shapes
 
     def process_message(self, msg: Any) -> None:
-        native = self.recorder.is_native(msg) if msg["type"] == "sample" else msg["type"] in ("param", "prng_key")
+        native = self.recorder.is_native(msg) if msg["type"] == "sample" else msg["type"] in _NATIVE
         if self.on_shapes and native:
             raise _Native
         if msg["type"] == "sample":
@@ -57,10 +61,7 @@ class _Sites(Messenger):
         elif msg["type"] == "plate":
             self.recorder.enter_plate(msg)
         elif msg["type"] == "control_flow":
-            raise ProgramError(
-                f"the {self.recorder.program.role} uses numpyro's scan or cond; expected plain sample sites. "
-                "Write the loop in Python; it is unrolled when the program is compiled."
-            )
+            loops.enter(self.recorder, msg)
         elif msg["type"] == "mutable":
             raise ProgramError(
                 f"the {self.recorder.program.role} keeps mutable state {msg['name']!r} (batch normalisation?); "
@@ -70,6 +71,8 @@ class _Sites(Messenger):
     def postprocess_message(self, msg: Any) -> None:
         if msg["type"] == "sample":
             self.recorder.after(msg)
+        elif msg["type"] == "control_flow":
+            loops.leave(self.recorder, msg)
 
 
 class _Recorder(Recorder):

@@ -31,12 +31,14 @@ def all_rows(model: Program, count: int, size: int | None) -> int:
     return stated or count
 
 
-def batch_axes_are_plates(program: Program) -> None:
-    """An axis that no plate declares is an event axis somebody forgot."""
+def batch_axes_are_plates(program: Program, model: Program) -> None:
+    """An axis that no plate declares is an event axis somebody forgot; but the turns of a loop are declared by the loop."""
     for site in program.sites.values():
         if site.kind == "auxiliary":  # an autoguide's own draw of all sites together
             continue
         dims = {dim for dim, _ in site.plates.values()}
+        if site.looped or (site.name in model.sites and model.sites[site.name].looped):
+            dims.add(-len(site.batch_shape))
         for axis in range(1, len(site.batch_shape) + 1):
             if site.batch_shape[-axis] != 1 and -axis not in dims:
                 plates = {name: size for name, (_, size) in site.plates.items()}
