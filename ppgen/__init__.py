@@ -1,7 +1,7 @@
 """ppgen: deep generative models as programs, learned by swappable algorithms on NumPyro or Pyro."""
 
 from ppgen import backends, data, distributions, evaluation, guides, models, nn, ops
-from ppgen.evaluation import Evaluation, evaluate
+from ppgen.evaluation import Comparison, Evaluation, compare, evaluate
 from ppgen.inference import (
     ALI,
     ELBO,
@@ -44,6 +44,7 @@ __all__ = [
     "Adam",
     "Algorithm",
     "Batch",
+    "Comparison",
     "Critic",
     "Evaluation",
     "Fit",
@@ -57,6 +58,7 @@ __all__ = [
     "Trainer",
     "WakeSleep",
     "backends",
+    "compare",
     "data",
     "deterministic",
     "dist",

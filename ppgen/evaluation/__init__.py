@@ -1,5 +1,6 @@
 """What a fit is worth: log-likelihoods that say what kind of number they are, and posterior draws."""
 
+from ppgen.evaluation.comparison import Comparison, compare
 from ppgen.evaluation.diagnostics import diagnose
 from ppgen.evaluation.generation import generate
 from ppgen.evaluation.likelihood import evidence, likelihood
@@ -10,6 +11,6 @@ from ppgen.evaluation.psis import khat
 from ppgen.evaluation.result import Evaluation
 
 __all__ = [
-    "Evaluation", "diagnose", "evaluate", "evidence", "generate", "khat", "likelihood", "posterior", "predictive", "sampled",
-    "shared_draws",
+    "Comparison", "Evaluation", "compare", "diagnose", "evaluate", "evidence", "generate", "khat", "likelihood", "posterior",
+    "predictive", "sampled", "shared_draws",
 ]  # fmt: skip
