@@ -20,6 +20,7 @@ from ppgen.inference import (
 )
 from ppgen.language import deterministic, dist, factor, module, param, plate, sample, using
 from ppgen.problem.batch import Batch
+from ppgen.problem.intervention import do
 from ppgen.problem.joint import Joint
 from ppgen.problem.problem import Problem
 from ppgen.problem.trace import Trace
@@ -63,6 +64,7 @@ __all__ = [
     "deterministic",
     "dist",
     "distributions",
+    "do",
     "evaluate",
     "evaluation",
     "factor",
