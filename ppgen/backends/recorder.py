@@ -253,8 +253,8 @@ class Recorder(ABC):
         support, shape = support_of(fn), (*fn.batch_shape, *fn.event_shape)
         if self.create is not None and (support.outside(value).any() or not fits(value.shape, shape)):
             raise ProgramError(
-                f"do: site {name!r} of the {self.program.role} takes values in {support} of shape {tuple(shape)}; got {value!r}."
-                " Set it to a value that it can take."
+                f"do: expected a value in {support} of shape {tuple(shape)} for site {name!r} of the {self.program.role}; got "
+                f"{value!r}. Set it to one that it can take."
             )
         whole = support.discrete and support.name != "Boolean"  # classes and counts index; bits are computed with
         value = self.backend.array(value.astype(np.int32 if whole else self.precision))

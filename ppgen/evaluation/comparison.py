@@ -4,37 +4,19 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from ppgen.errors import DataError
 from ppgen.evaluation.inputs import entries
+from ppgen.evaluation.learned import Learned
 from ppgen.evaluation.result import Evaluation, plain
 from ppgen.problem.arrays import to_host
 from ppgen.problem.problem import Problem
 
 SIDES = {"exact": (0, 0), "lower bound": (0, 1), "upper bound": (1, 0), "estimate": (1, 1)}
 """Whether a number may lie above the truth, and below it."""
-
-
-@runtime_checkable
-class Judged(Protocol):
-    """What can be evaluated: a `ppgen.Fit`."""
-
-    @property
-    def problem(self) -> Problem:
-        """The programs."""
-        ...
-
-    @property
-    def algorithm(self) -> Any:
-        """What it was learned by."""
-        ...
-
-    def evaluate(self, data: Mapping[str, Any], **options: Any) -> Evaluation:
-        """Log-likelihood of data."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +133,7 @@ class Comparison:
 
 
 def compare(
-    fits: Mapping[str, Judged | Evaluation] | Sequence[Judged | Evaluation],
+    fits: Mapping[str, Learned | Evaluation] | Sequence[Learned | Evaluation],
     data: Mapping[str, Any] | None = None,
     *,
     train: Mapping[str, Any] | None = None,
@@ -209,7 +191,7 @@ def compare(
     best = max(found, key=lambda name: found[name].nats)
     reference = against if against in found else best if against == "best" else next(iter(found))
 
-    judged = {name: fit for name, fit in named.items() if isinstance(fit, Judged)}
+    judged = {name: fit for name, fit in named.items() if isinstance(fit, Learned)}
     trained = {} if train is None else {name: fit.evaluate(train, **options) for name, fit in judged.items()}
     bounds = {memorised(fit.problem, train) for fit in judged.values()} if train is not None else set()
     lines = tuple(
@@ -260,7 +242,7 @@ def check_alike(found: Mapping[str, Evaluation]) -> None:
 def _evaluated(name: str, fit: Any, data: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Evaluation:
     if isinstance(fit, Evaluation):
         return fit
-    if not isinstance(fit, Judged):
+    if not isinstance(fit, Learned):
         raise ValueError(f"compare: expected fits or evaluations; got {type(fit).__name__} under {name!r}.")
     if data is None:
         raise ValueError(f"compare: expected data to evaluate {name!r} on. Write ppgen.compare(fits, data).")
@@ -278,7 +260,7 @@ def _relation(a: Evaluation, b: Evaluation) -> str:
 
 def _names(fits: Iterable[Any]) -> list[str]:
     """Names of fits by their algorithms, numbered where two are the same."""
-    names = [type(fit.algorithm).__name__ if isinstance(fit, Judged) else "evaluation" for fit in fits]
+    names = [type(fit.algorithm).__name__ if isinstance(fit, Learned) else "evaluation" for fit in fits]
     return [f"{name} {names[: i + 1].count(name)}" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 

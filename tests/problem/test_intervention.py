@@ -141,7 +141,7 @@ def test_the_log_joint_lacks_the_site_alone(backend):
     ("values", "message"),
     [
         ({"zz": 1}, r"no sample site \['zz'\] to intervene on.*'u', 'x', 'z'"),
-        ({"z": 2}, r"takes values in \{0, 1\}.*array\(2\)"),
+        ({"z": 2}, r"a value in \{0, 1\}.*array\(2\)"),
         ({"z": np.zeros(3)}, "of shape"),
         ({}, "expected values by site"),
     ],
