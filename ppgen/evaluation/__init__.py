@@ -1,6 +1,7 @@
 """What a fit is worth: log-likelihoods that say what kind of number they are, and posterior draws."""
 
 from ppgen.evaluation.annealed import Sandwich, annealed, sandwich
+from ppgen.evaluation.calibration import Calibration, calibration
 from ppgen.evaluation.comparison import Comparison, compare
 from ppgen.evaluation.diagnostics import diagnose
 from ppgen.evaluation.generation import generate
@@ -12,6 +13,6 @@ from ppgen.evaluation.psis import khat
 from ppgen.evaluation.result import Evaluation
 
 __all__ = [
-    "Comparison", "Evaluation", "Sandwich", "annealed", "compare", "diagnose", "evaluate", "evidence", "generate", "khat",
-    "likelihood", "posterior", "predictive", "sampled", "sandwich", "shared_draws",
+    "Calibration", "Comparison", "Evaluation", "Sandwich", "annealed", "calibration", "compare", "diagnose", "evaluate",
+    "evidence", "generate", "khat", "likelihood", "posterior", "predictive", "sampled", "sandwich", "shared_draws",
 ]  # fmt: skip

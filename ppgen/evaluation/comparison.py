@@ -124,12 +124,17 @@ class Comparison:
         return Group(table, *self.notes)
 
     def __repr__(self) -> str:
-        from rich.console import Console
+        return printed(self)
 
-        console = Console(file=io.StringIO(), width=120, no_color=True, highlight=False)
-        with console.capture() as printed:
-            console.print(self)
-        return "\n".join(line.rstrip() for line in printed.get().rstrip().splitlines())
+
+def printed(table: Any) -> str:
+    """What a rich console would print, as plain text."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=120, no_color=True, highlight=False)
+    with console.capture() as found:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in found.get().rstrip().splitlines())
 
 
 def compare(
@@ -177,7 +182,7 @@ def compare(
         >>> narrow, wide = ppgen.evaluate(model(1.0), data=data), ppgen.evaluate(model(2.0), data=data)
         >>> found = ppgen.compare({"narrow": narrow, "wide": wide})
         >>> found.reference, round(found["wide"].difference, 3), round(found["wide"].stderr, 3), found["wide"].relation
-        ('narrow', -0.482, 0.096, '=')
+        ('narrow', -0.482, 0.097, '=')
     """
     named = dict(fits) if isinstance(fits, Mapping) else dict(zip(_names(fits), fits, strict=True))
     if len(named) < 2:
