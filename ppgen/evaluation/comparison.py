@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -229,19 +229,24 @@ def memorised(problem: Problem, train: Mapping[str, Any]) -> float:
 
 def check_alike(found: Mapping[str, Evaluation]) -> None:
     """Raise where evaluations are not of the same rows, sites and units."""
+    check_same_units(found)
+    _check(found, "numbers of rows", lambda e: e.rows, "Evaluate both on the same rows")
+    _check(found, "data", lambda e: e.data, "Evaluate both on the same rows, in the same order")
+
+
+def check_same_units(found: Mapping[str, Evaluation]) -> None:
+    """Raise where evaluations are of other sites, or of a density beside a probability."""
+    _check(found, "sites", lambda e: e.observed, "A density and a probability have no common unit")
+    _check(found, "dimensions per row", lambda e: e.dimensions, "Evaluate both on the same entries")
+
+
+def _check(found: Mapping[str, Evaluation], what: str, of: Callable[[Evaluation], Any], advice: str) -> None:
     (first, one), *others = found.items()
     for name, other in others:
-        for what, mine, theirs, advice in (
-            ("sites", one.observed, other.observed, "A density and a probability have no common unit"),
-            ("numbers of rows", one.rows, other.rows, "Evaluate both on the same rows"),
-            ("dimensions per row", one.dimensions, other.dimensions, "Evaluate both on the same entries"),
-            ("data", one.data, other.data, "Evaluate both on the same rows, in the same order"),
-        ):
-            if mine != theirs and "" not in (mine, theirs):
-                raise DataError(
-                    f"compare: expected evaluations of the same {what}; got {mine} of {first!r} and {theirs} of {name!r}. "
-                    f"{advice}."
-                )
+        if of(one) != of(other) and "" not in (of(one), of(other)):
+            raise DataError(
+                f"expected evaluations of the same {what}; got {of(one)} of {first!r} and {of(other)} of {name!r}. {advice}."
+            )
 
 
 def _evaluated(name: str, fit: Any, data: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Evaluation:
@@ -258,7 +263,7 @@ def _relation(a: Evaluation, b: Evaluation) -> str:
     """What the true difference a - b is to that of the numbers."""
     if a is b:
         return "="
-    (a_above, a_below), (b_above, b_below) = SIDES[a.kind], SIDES[b.kind]
+    (a_above, a_below), (b_above, b_below) = SIDES.get(a.kind, (1, 1)), SIDES.get(b.kind, (1, 1))
     less, more = a_above or b_below, a_below or b_above  # what the true difference may be than the one shown
     return {(0, 0): "=", (0, 1): "≥", (1, 0): "≤", (1, 1): "~"}[less, more]
 
