@@ -14,9 +14,10 @@ from ppgen.evaluation.predictive import predictive, shared_draws
 from ppgen.evaluation.programs import evaluate
 from ppgen.evaluation.psis import khat
 from ppgen.evaluation.result import Evaluation
+from ppgen.evaluation.traversal import traverse
 
 __all__ = [
     "Calibration", "Check", "Comparison", "Evaluation", "Sandwich", "annealed", "anomalies", "calibration", "check",
     "compare", "diagnose", "evaluate", "evidence", "generate", "khat", "likelihood", "loo", "posterior", "predictive",
-    "replicate", "sampled", "sandwich", "shared_draws",
+    "replicate", "sampled", "sandwich", "shared_draws", "traverse",
 ]  # fmt: skip

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from ppgen.errors import NoLikelihoodError
 from ppgen.evaluation.comparison import printed
@@ -45,6 +44,8 @@ class Calibration:
     @property
     def uniform(self) -> dict[str, np.ndarray]:
         """P-values of a chi-square test that ranks are uniform (Talts et al., 2018), by site [numbers]."""
+        from scipy import stats  # half a second that an import of ppgen can do without
+
         bins = min(BINS, max(2, self.simulations // 10), self.draws + 1)
         expected = (
             np.bincount(np.arange(self.draws + 1) * bins // (self.draws + 1)) * self.simulations / (self.draws + 1)
@@ -80,6 +81,8 @@ class Calibration:
 
     def band(self, level: float = 0.95) -> float:
         """How far the empirical distribution function of uniform ranks stays from the diagonal, everywhere, so often."""
+        from scipy import stats
+
         return float(stats.kstwo.ppf(level, self.simulations))
 
     def to_dict(self) -> dict[str, Any]:
