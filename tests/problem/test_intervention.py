@@ -116,6 +116,8 @@ def test_it_is_a_program_as_any_other(backend):
     fit = ppgen.fit(model, guide, data=data, algorithm=ppgen.ELBO(3), steps=3, batch_size=4, backend=backend)
     assert np.isfinite(fit.history["loss/model"]).all() and any(name.startswith("net.") for name in fit.params)
     assert np.isfinite(fit.evaluate(data, particles=5).nats)
+    other = ppgen.evaluate(ppgen.do(chain, {"k": 0}), guide, data=data, params=fit, backend=backend, particles=5)
+    assert other.nats != fit.evaluate(data, particles=5).nats
     drawn = fit.sample(rows=4000, seed=1)
     assert "k" not in drawn and abs((drawn["x"] - drawn["u"].sum(1)).mean() - 2) < 4 * 0.5 / 4000**0.5
 

@@ -69,8 +69,8 @@ def training_curves(
 
 def _by_name(fits: Any) -> dict[str, Any]:
     """Fits or histories by name; one alone has none."""
-    alone = not isinstance(fits, Mapping) or any(str(key).startswith("loss/") for key in fits)
-    return {"": fits} if alone else dict(fits)
+    several = isinstance(fits, Mapping) and all(hasattr(f, "history") or isinstance(f, Mapping) for f in fits.values())
+    return dict(fits) if several else {"": fits}
 
 
 def _roles(histories: Mapping[str, Any]) -> list[list[str]]:
