@@ -13,7 +13,7 @@ PAGE = (Path(ppgen.__file__).parents[1] / "docs" / "evaluation.md").read_text()
 
 
 def test_the_page_of_evaluation_runs(capsys):
-    """With one epoch and few of everything."""
+    """On Pyro, which compiles nothing, with one epoch and few of everything."""
     code = "\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
     few = {
         "epochs": 1, "particles": 3, "temperatures": 4, "rows": 5, "simulations": 10, "steps": 2, "batch_size": 479,
@@ -21,7 +21,7 @@ def test_the_page_of_evaluation_runs(capsys):
     for name, value in few.items():
         code, count = re.subn(rf"\b{name}=\d+", f"{name}={value}", code)
         assert count, f"the page sets no {name}"
-    code = code.replace("seed=seed, optimizer", 'backend="pyro", seed=seed, optimizer')
+    code = re.sub(r"(ppgen\.(?:fit|evaluate)\(.*)\)", r'\1, backend="pyro")', code)
     names = {}
     exec(code, names)
     assert names["found"].reference in names["fits"] and names["both"].data["x"].shape == (5, 64)
