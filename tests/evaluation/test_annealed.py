@@ -187,3 +187,21 @@ def test_what_cannot_be_annealed_is_said(model, message):
     fit = Fit(model, {"x": np.ones(2, np.float32)}, "pyro")
     with pytest.raises(NoLikelihoodError, match=message):
         annealed(fit, {"x": np.ones(2, np.float32)})
+
+
+def test_rows_that_give_a_latent_site(backend):
+    """Log p(x, z) where z is given, log p(x) elsewhere; positive, so that a bijection is in between."""
+
+    def model(rows):
+        with plate("data", rows):
+            z = sample("z", dist.LogNormal(0.0, 0.5))
+            sample("x", dist.Normal(ops.log(z), 1.0))
+
+    x, seen = np.array([0.5, -1.0, 2.0], np.float32), np.array([True, False, True])
+    z = np.ma.masked_array(np.array([1.5, 7.0, 0.4], np.float32), ~seen)
+    data = {"x": x, "z": z}
+    given = stats.lognorm(0.5).logpdf(z.data) + stats.norm(np.log(z.data), 1).logpdf(x)
+    exact = np.where(seen, given, stats.norm(0, 1.25**0.5).logpdf(x))
+    found = annealed(Fit(model, data, backend), data, particles=300, temperatures=10)
+    np.testing.assert_allclose(found.per_row[seen], exact[seen], atol=1e-4)
+    assert found.per_row[1] == pytest.approx(exact[1], abs=0.1)
