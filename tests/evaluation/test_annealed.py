@@ -95,6 +95,23 @@ def test_a_bias_would_be_seen(gaussian, monkeypatch, planted):
     assert np.abs(misses(log_weights, gaussian.log_prob)).max() > 4
 
 
+def test_step_sizes_come_from_another_run(gaussian, monkeypatch):
+    """Of other particles; the weighed run takes them as they are, and so does the way down, in turn."""
+    runs, right = [], _Annealer._anneal
+
+    def spied(self, batch, u, path, scale, steps, adapt, key):
+        found = right(self, batch, u, path, scale, steps, adapt, key)
+        runs.append((u, steps, found[1], adapt))
+        return found
+
+    monkeypatch.setattr(_Annealer, "_anneal", spied)
+    sandwich(Fit(gaussian.model, {"x": gaussian.x}, "pyro"), particles=2, temperatures=6)
+    (u, _, found, adapted), (u2, given, taken, adapted_2), (_, back, _, adapted_3) = runs
+    assert (adapted, adapted_2, adapted_3) == (True, False, False) and not np.array_equal(u, u2)
+    for steps in (given, taken, back.flip(0)):
+        np.testing.assert_array_equal(steps, found)
+
+
 def test_rows_with_discrete_and_inner_sites_and_covariates(backend):
     fit = Fit(mixed, MIXED, backend)
     (log_weights,) = weights(fit, MIXED, 800, 8)
