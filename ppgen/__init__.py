@@ -1,7 +1,7 @@
 """ppgen: deep generative models as programs, learned by swappable algorithms on NumPyro or Pyro."""
 
 from ppgen import backends, data, distributions, evaluation, guides, models, nn, ops
-from ppgen.evaluation import Evaluation, evaluate
+from ppgen.evaluation import Comparison, Evaluation, compare, evaluate
 from ppgen.inference import (
     ALI,
     ELBO,
@@ -21,6 +21,7 @@ from ppgen.inference import (
 from ppgen.language import deterministic, dist, factor, module, param, plate, sample, using
 from ppgen.problem.batch import Batch
 from ppgen.problem.constants import schedule
+from ppgen.problem.intervention import do
 from ppgen.problem.joint import Joint
 from ppgen.problem.problem import Problem
 from ppgen.problem.trace import Trace
@@ -45,6 +46,7 @@ __all__ = [
     "Adam",
     "Algorithm",
     "Batch",
+    "Comparison",
     "Critic",
     "Evaluation",
     "Fit",
@@ -58,10 +60,12 @@ __all__ = [
     "Trainer",
     "WakeSleep",
     "backends",
+    "compare",
     "data",
     "deterministic",
     "dist",
     "distributions",
+    "do",
     "evaluate",
     "evaluation",
     "factor",

@@ -330,6 +330,55 @@ BUGS = (
         "what is tested on is trained on", "data/images.py",
         'test=split("t10k")', 'test=split("train")', ("data/test_images.py",),
     ),
+    # numbers to trust
+    Bug(
+        "differences of fits are not paired", "evaluation/comparison.py",
+        "paired.std(ddof=1)", "a.per_row.std(ddof=1)", ("evaluation/test_comparison.py",),
+    ),
+    Bug(
+        "memorisation is worth log N", "evaluation/comparison.py",
+        "return -math.log(len(", "return math.log(len(", ("evaluation/test_comparison.py",),
+    ),
+    Bug(
+        "compiled functions are kept for ever", "evaluation/kept.py",
+        "while len(kept) > KEPT:", "while len(kept) > KEPT + 10**6:", ("evaluation/test_likelihood.py",),
+    ),
+    Bug(
+        "annealing adapts in the run that is weighed", "evaluation/annealed.py",
+        "scale, steps, False, keys[3]", "scale, steps, True, keys[3]", ("evaluation/test_annealed.py",),
+    ),
+    Bug(
+        "the way down takes weights before its moves", "inference/smc/annealing.py",
+        "Path(-self.after[::-1], self.temperature[::-1], -self.before[::-1])",
+        "Path(-self.before[::-1], self.temperature[::-1], -self.after[::-1])", ("evaluation/test_annealed.py",),
+    ),
+    Bug(
+        "moves are of the temperature before", "inference/smc/annealing.py",
+        "return cls(np.diff(t), t[1:]", "return cls(np.diff(t), t[:-1]", ("evaluation/test_annealed.py",),
+    ),
+    Bug(
+        "an intervention is an observation", "backends/recorder.py",
+        'msg["infer"] = {**(msg["infer"] or {}), "_deterministic": True}', "pass", ("problem/test_intervention.py",),
+    ),
+    Bug(
+        "ranks count equal draws as below", "evaluation/calibration.py",
+        "(draws < truth).sum(0) + rng", "(draws <= truth).sum(0) + 0 * rng", ("evaluation/test_calibration.py",),
+    ),
+    Bug(
+        "a row is left out by weighing it twice", "evaluation/loo.py",
+        "smoothed(log_weights[:, None] - log_likelihood)", "smoothed(log_weights[:, None] + log_likelihood)",
+        ("evaluation/test_loo.py",),
+    ),
+    Bug(
+        "ArviZ 1 is given log weights", "evaluation/psis.py",
+        "partial(array_stats.psislw, axis=-1), -1", "partial(array_stats.psislw, axis=-1), 1",
+        ("evaluation/test_psis.py",),
+    ),
+    Bug(
+        "typical rows are the likeliest", "evaluation/anomalies.py",
+        "np.abs(rows.per_row - training.per_row.mean())", "training.per_row.mean() - rows.per_row",
+        ("evaluation/test_checks.py",),
+    ),
 )  # fmt: skip
 
 

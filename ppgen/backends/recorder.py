@@ -76,6 +76,8 @@ class Recorder(ABC):
         self.trouble: Exception | None = None  # why a given value has no log density
         self.settled: dict[str, bool] = {}  # sites that got their values in a compiled branch or (True) loop
         self.parts: dict[str, tuple[int, int]] = {}  # plates that hold a part of their rows: size, and that of the part
+        self.interventions: Mapping[str, Any] = {}  # values that stand in place of sites
+        self.intervened: set[str] = set()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -86,6 +88,20 @@ class Recorder(ABC):
                 yield
         finally:
             _running.reset(token)
+
+    @contextmanager
+    def intervening(self, values: Mapping[str, Any]) -> Iterator[None]:
+        """Inside, these sites are no random variables: they have the given values, and no log density."""
+        before, self.interventions = self.interventions, {**values, **self.interventions}  # the outer `do` decides
+        try:
+            yield
+        finally:
+            self.interventions = before
+        if missed := sorted(values.keys() - self.intervened):
+            raise ProgramError(
+                f"do: the {self.program.role} has no sample site {missed} to intervene on; expected some of "
+                f"{sorted({*self.terms, *self.intervened})}. Correct the name."
+            )
 
     # parameters ----------------------------------------------------------------------------------------------
 
@@ -179,6 +195,9 @@ class Recorder(ABC):
             )
         if self.is_factor(msg):
             return
+        if name in self.interventions:
+            self.intervene(msg)
+            return
         natively = msg["is_observed"] and REAL + name not in self.given  # by `obs=`, which follows from the arguments
         if natively and not self.request.fresh:
             if self.create is not None:
@@ -229,6 +248,23 @@ class Recorder(ABC):
             msg["value"], msg["intermediates"] = self.merge(msg), None
         value = None if how == "given" else self.extract(msg, msg["value"])  # whoever gave it has it
         self.terms[name] = Term(value, self.log_density(msg, how), fn, how, real)
+
+    def intervene(self, msg: dict[str, Any]) -> None:
+        """Make a site a constant, which the rest of the program reads."""
+        name, fn, value = msg["name"], msg["fn"], np.asarray(self.interventions[msg["name"]])
+        self.intervened.add(name)
+        if self.is_native(msg):
+            self.native = True
+        support, shape = support_of(fn), (*fn.batch_shape, *fn.event_shape)
+        if self.create is not None and (support.outside(value).any() or not fits(value.shape, shape)):
+            raise ProgramError(
+                f"do: expected a value in {support} of shape {tuple(shape)} for site {name!r} of the {self.program.role}; got "
+                f"{value!r}. Set it to one that it can take."
+            )
+        whole = support.discrete and support.name != "Boolean"  # classes and counts index; bits are computed with
+        value = self.backend.array(value.astype(np.int32 if whole else self.precision))
+        msg["value"], msg["is_observed"] = ops.broadcast_to(value, tuple(shape)), True
+        msg["infer"] = {**(msg["infer"] or {}), "_deterministic": True}
 
     def how(self, msg: dict[str, Any], reparameterised: bool) -> str:
         """How a site got its value."""
@@ -435,6 +471,14 @@ class Onto:
         """Log |d value / d real|, summed over the event."""
         slope = self.bijection.log_abs_det_jacobian(real, value)
         return ops.sum(slope, tuple(range(-self.extra, 0))) if self.extra else slope
+
+
+def fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether an array of a shape can be repeated to another shape."""
+    try:
+        return np.broadcast_shapes(shape, wanted) == tuple(wanted)
+    except ValueError:
+        return False
 
 
 def has_mean(fn: Any) -> bool:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ppgen import ops
-from ppgen.evaluation.weights import ROWS, SCALARS, breadth, device, even, once
+from ppgen.evaluation.kept import once
+from ppgen.evaluation.weights import ROWS, SCALARS, breadth, device, even
 from ppgen.inference.exact.enumeration import configurations, possible
 from ppgen.problem.batch import Batch
 from ppgen.problem.problem import Problem

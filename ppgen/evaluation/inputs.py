@@ -1,7 +1,8 @@
 """What evaluation is given: data that belong to the programs, and programs that can answer."""
 
+import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -119,4 +120,26 @@ def described(problem: Problem, arrays: Mapping[str, np.ndarray], quantization: 
                 "site is discrete, so bits per dimension are exact without it. Leave it out."
             )
         extra = continuous * float(np.log2(quantization))
-    return {"dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": caveat(problem)}
+    return {
+        "dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": caveat(problem),
+        "observed": measured(model, arrays), "data": fingerprint(model, arrays),
+    }  # fmt: skip
+
+
+def measured(model: Program, given: Mapping[str, Any]) -> str:
+    """What a log-likelihood is of: the observed sites in order of their names, "x (density), y (probability)"."""
+    kinds = {site.name: "probability" if site.support.discrete else "density" for site in model.observed(given)}
+    return ", ".join(f"{name} ({kinds[name]})" for name in sorted(kinds))
+
+
+def entries(model: Program, given: Collection[str]) -> list[str]:
+    """The entries of the data that hold the values of observed sites; the others are covariates."""
+    return [
+        name for name in (model.observes.get(site.name, site.name) for site in model.observed(given)) if name in given
+    ]
+
+
+def fingerprint(model: Program, arrays: Mapping[str, np.ndarray]) -> str:
+    """The same for the same observed values in the same order of rows, whatever the entries are called."""
+    numbers = sorted(np.asarray(arrays[name], np.float32).tobytes() for name in entries(model, arrays))
+    return hashlib.sha256(b"".join(numbers)).hexdigest()[:16]

@@ -1,6 +1,7 @@
-"""PSIS k-hat: how heavy the tail of importance weights is."""
+"""Pareto-smoothed importance sampling: how heavy the tail of weights is, and weights whose tail is smoothed."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -42,16 +43,40 @@ def khat(log_weights: np.ndarray) -> np.ndarray:
     fit = np.isfinite(best) & (largest[:, 0] > best - NEGLIGIBLE) & ~flat & ~undefined
     if particles >= 25 and fit.any():
         with np.errstate(all="ignore"):  # weights that tie at the edge of the tail
-            found[fit] = np.nan_to_num(_arviz()(log_weights[fit]), nan=np.inf, posinf=np.inf, neginf=-np.inf)
+            found[fit] = np.nan_to_num(_arviz()(log_weights[fit])[1], nan=np.inf, posinf=np.inf, neginf=-np.inf)
     return found
 
 
-def _arviz() -> Callable[[np.ndarray], np.ndarray]:
-    """ArviZ's fit, from log weights [rows, particles]: `psislw` of 0.x takes just these, 1.x takes log likelihoods."""
+def smoothed(log_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Importance weights whose largest are replaced by quantiles of the Pareto distribution fitted to them.
+
+    Args:
+        log_weights: log importance weights, normalised or not, [particles, rows].
+
+    Returns:
+        Log weights that sum to one over particles [particles, rows], and k-hat of each row [rows].
+    """
+    log_weights = np.array(log_weights, np.float64)
+    shares, _ = _arviz()((log_weights - log_weights.max(0)).T)
+    return (shares - np.logaddexp.reduce(shares, 1)[:, None]).T, khat(log_weights)
+
+
+def _arviz() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """ArviZ's smoothed weights and k-hat, from log weights [rows, particles].
+
+    `psislw` of ArviZ 0.x takes log weights; that of 1.x takes log likelihoods, which are minus the log weights of leaving out.
+    """
     if version("arviz").startswith("0."):
         import arviz
 
-        return lambda log_weights: np.asarray(arviz.psislw(log_weights)[1])
-    from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports]  # comes with ArviZ 1.x alone
+        psislw, sign = arviz.psislw, 1
+    else:
+        from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports]  # comes with ArviZ 1.x alone
 
-    return lambda log_weights: np.asarray(array_stats.psislw(-log_weights, axis=-1)[1])
+        psislw, sign = partial(array_stats.psislw, axis=-1), -1
+
+    def smooth(log_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        shares, tail = psislw(sign * log_weights)[:2]
+        return np.asarray(shares), np.asarray(tail)
+
+    return smooth

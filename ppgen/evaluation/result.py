@@ -27,6 +27,8 @@ class Evaluation:
         khat: PSIS k-hat of the importance weights: [rows], or [1] of weights for the whole data; None without weights.
         ess: mean effective sample size per row, of `particles`.
         note: anything a reader must know.
+        observed: what the number is of, in words: the observed sites, and whether each has a probability or a density.
+        data: a fingerprint of the observed values, by which evaluations of the same rows are known.
 
     Example:
         >>> import numpy as np
@@ -47,6 +49,8 @@ class Evaluation:
     khat: np.ndarray | None = None
     ess: float | None = None
     note: str = ""
+    observed: str = ""
+    data: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -82,7 +86,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain Python values that JSON can hold; numbers that are not finite become strings."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Evaluation":
@@ -123,9 +127,10 @@ def trust(khat: float) -> str:
     return "ok" if khat < 0.7 else "unreliable"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it; numbers that are not finite become strings."""
     if isinstance(value, np.ndarray):
-        return [_plain(v) for v in value.tolist()]
+        return [plain(v) for v in value.tolist()]
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else str(float(value))
     return value

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import ops
+from ppgen.evaluation.kept import once
 from ppgen.problem.batch import Batch
 from ppgen.problem.problem import Problem
 
@@ -110,14 +111,6 @@ def compiled(problem: Problem, particles: int, values: bool) -> Callable[..., An
             return local, shared, dict(z.values) if values else {}
 
     return once(problem, ("weigh", particles, values), weigh)
-
-
-def once(problem: Problem, name: Any, fn: Callable[..., Any]) -> Callable[..., Any]:
-    """`fn` compiled without gradients, or what an earlier call under this name compiled."""
-    name = (name, problem.data)
-    if name not in problem.compiled:
-        problem.compiled[name] = problem.backend.without_gradients(fn)
-    return problem.compiled[name]
 
 
 def device(problem: Problem, arrays: Mapping[str, np.ndarray], rows: slice, width: int) -> dict[str, Any]:

@@ -75,16 +75,25 @@ class Target:
         return self.p.trace(self.batch | (crossed(reals, self.table) if self.discrete else reals))
 
     def _total(self, trace: Trace) -> ops.Array:
-        """Log densities of all rows together."""
+        """Log densities of all rows together, [n]."""
         local, shared = trace.parts
         if not self.discrete:
             return ops.sum(local, 1) + shared
-        table, count = Batch({name: trace.batch[name] for name in self.table}, drawn=self.table), self.table.particles
-        local = possible(local, self.batch, table).reshape(-1, count, local.shape[-1])
-        return summed_out(local, shared.reshape(-1, count), groups(self.p, self.discrete))
+        shared = shared.reshape(-1, self.table.particles)
+        return summed_out(self._by_configuration(trace, local), shared, groups(self.p, self.discrete))
+
+    def _by_configuration(self, trace: Trace, local: ops.Array) -> ops.Array:
+        """Log densities of rows at each u and each configuration of the discrete sites, [n, configurations, rows]."""
+        table = Batch({name: trace.batch[name] for name in self.table}, drawn=self.table)
+        return possible(local, self.batch, table).reshape(-1, self.table.particles, local.shape[-1])
 
     def _log_prior_of_the_idle(self, u: ops.Array) -> ops.Array | float:
-        """A standard normal of those numbers that rows of the data make needless."""
+        """A standard normal of those numbers that rows of the data make needless, of all rows together [n]."""
+        found = self._idle(u)
+        return found if isinstance(found, float) else ops.sum(found, 1)
+
+    def _idle(self, u: ops.Array) -> ops.Array | float:
+        """The same row by row, [n, rows]; 0 where there are none."""
         total: ops.Array | float = 0.0
         reals = self._reals(u)
         for site in self.sites:
@@ -94,8 +103,53 @@ class Target:
             by_row = ops.moveaxis(reals[REAL + site.name], 1 + self.p.program.row_axis(site), 1).reshape(
                 len(u), len(seen), -1
             )
-            total = total - ops.sum(ops.where(seen, 1.0, 0.0) * ops.sum(ops.square(by_row), 2), 1) / 2
+            total = total - ops.where(seen, 1.0, 0.0) * ops.sum(ops.square(by_row), 2) / 2
         return total
+
+
+class RowTarget(Target):
+    r"""The posterior of each row's own latent sites, where all latent sites are local: u is [n, rows, width].
+
+    .. math:: \log \pi_i(u_i) = \log p(z(u_i), x_i) + \log |\partial z / \partial u_i|
+
+    Log densities and their parts are [n, rows]. There may be other rows than those that the programs first met.
+    """
+
+    def __init__(self, p: Joint, batch: Batch) -> None:
+        super().__init__(p, batch)
+        self.sizes = [math.prod(self._row_shape(site)) for site in self.sites]
+        self.width = sum(self.sizes)
+
+    def draw(self, n: int) -> ops.Array:
+        """Draws from the prior, u [n, rows, width]."""
+        return self.flat(self.p.draw(self.batch, n, pathwise=False, density=False, reals=True).reals)
+
+    def flat(self, reals: Batch) -> ops.Array:
+        """Unconstrained values of the sites as u."""
+        axis = self.p.program.row_axis
+        parts = [ops.moveaxis(reals[REAL + site.name], 1 + axis(site), 1) for site in self.sites]
+        return ops.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], 2)
+
+    def _reals(self, u: ops.Array) -> Batch:
+        n, rows = u.shape[:2]
+        reals = {}
+        for site, part in zip(self.sites, ops.split(u, self.sizes, -1), strict=True):
+            part = part.reshape(n, rows, *self._row_shape(site))
+            reals[REAL + site.name] = ops.moveaxis(part, 1, 1 + self.p.program.row_axis(site))
+        return Batch(reals, rows=rows, drawn=reals, particles=n)
+
+    def _row_shape(self, site: Site) -> tuple[int, ...]:
+        """Shape of the unconstrained value of one row."""
+        shape = list(site.real_shape or ())
+        del shape[self.p.program.row_axis(site)]
+        return tuple(shape)
+
+    def _total(self, trace: Trace) -> ops.Array:
+        local, _ = trace.parts
+        return ops.logsumexp(self._by_configuration(trace, local), 1) if self.discrete else local
+
+    def _log_prior_of_the_idle(self, u: ops.Array) -> ops.Array | float:
+        return self._idle(u)
 
 
 def target_of(problem: Problem, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any) -> Target:

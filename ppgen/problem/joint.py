@@ -82,7 +82,9 @@ class Joint:
         """Log density of `values`, [particles, rows]; event axes and inner plates are summed."""
         return self.trace(values).log_prob
 
-    def dream(self, batch: Batch, particles: int = 1, emit: Iterable[str] = (), *, density: bool = False) -> Trace:
+    def dream(
+        self, batch: Batch, particles: int = 1, emit: Iterable[str] = (), *, density: bool = False, reals: bool = False
+    ) -> Trace:
         """Draw every site afresh, the observed ones too, for as many rows as `batch` has.
 
         The program keeps the arguments that are not sites of its own (covariates, labels), and sites that were drawn
@@ -93,13 +95,14 @@ class Joint:
             particles: number of independent dreams.
             emit: sites replaced by their mean.
             density: compute the log density of the dream too.
+            reals: also find the unconstrained values of continuous draws, `trace.reals`.
         """
         program = self.program
         shaping = program.observes.values()  # arguments that a native program observes; it needs their shapes
         covariates = {k for k in program.arguments if k not in program.sites or k in shaping}
         kept = {k: v for k, v in batch.items() if k in covariates | batch.drawn}
         given = Batch(kept, rows=batch.rows, drawn=batch.drawn, particles=particles)
-        dream = self._run(given, Request(fresh=True, density=density, mean=frozenset(emit)), particles)
+        dream = self._run(given, Request(fresh=True, density=density, mean=frozenset(emit), reals=reals), particles)
         return _with_arguments(dream, batch)
 
     def __call__(self, values: Batch) -> ops.Array:

@@ -135,8 +135,9 @@ def run(folder: Path, backend: str, epochs: int, seed: int, console: Console) ->
     (folder / "results.json").write_text(json.dumps(report, indent=1) + "\n")
     title = "One VAE program on 8x8 digits, learned six ways"
     nats = {line.name: (line.evaluation.nats, line.evaluation.stderr) for line in lines}
-    plots.sample_grids(panels, digits.shape, nats, folder / "samples.png", f"{title}: pixel means of samples from p(x)")
-    plots.training_curves(curves, game, folder / "curves.png", title)
+    shown = plots.samples(panels, digits.shape, nats=nats, title=f"{title}: pixel means of samples from p(x)")
+    plots.save(shown, folder / "samples.png")
+    plots.save(plots.training_curves(curves, game, title=title), folder / "curves.png")
     console.print(
         f"Wrote {folder}/results.json, samples.png and curves.png in {report['seconds']:.0f} s.", markup=False
     )

@@ -1,4 +1,6 @@
+import gc
 import sys
+import weakref
 
 import numpy as np
 import pyro
@@ -9,7 +11,7 @@ from scipy.special import logsumexp
 import ppgen
 from ppgen import dist, param, plate, sample
 from ppgen.errors import NoLikelihoodError
-from ppgen.evaluation import evidence, likelihood, weights
+from ppgen.evaluation import evidence, kept, likelihood, weights
 from ppgen.problem.trace import Trace
 
 
@@ -227,3 +229,22 @@ def test_evidence_of_local_sites_is_the_sum_over_rows(ready, gaussian):
 def test_particles_are_counted(ready, gaussian, wrong):
     with pytest.raises(ValueError, match="particles to be a positive integer"):
         likelihood(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x}), particles=wrong)
+
+
+def test_what_was_compiled_is_not_kept_for_ever(ready, gaussian):
+    """Ever new numbers of particles and rows; an executable that nothing refers to any more is gone."""
+    problem, parameters, _ = ready(gaussian.model, gaussian.guide(), {"x": gaussian.x})
+    made, real = [], problem.backend.without_gradients
+
+    def counted(fn):
+        made.append(weakref.ref(fn))
+        return real(fn)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(problem.backend), "without_gradients", lambda self, fn: counted(fn))
+        patch.setattr(kept, "KEPT", 3)
+        for particles, rows in [(1, 4), (2, 4), (2, 4), (3, 4), (4, 4), (4, 3), (4, 2), (4, 3)]:
+            likelihood(problem, parameters, {"x": gaussian.x[:rows]}, particles=particles, khat=False)
+    gc.collect()
+    assert len(made) == 6, "once for each shape, while it is kept"
+    assert len(problem.compiled["functions"]) == 3 and sum(ref() is not None for ref in made) == 3

@@ -16,7 +16,7 @@ JITTER = 0.5  # share by which step sizes differ within a move, so that no traje
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Population:
-    """Particles, and what the target says of them.
+    """Particles, and what the target says of them; of a `RowTarget`, [n, rows] stands for [n].
 
     Attributes:
         u: where they are, on the reals, [n, width].
@@ -36,14 +36,14 @@ class Population:
 def population(target: Target, u: ops.Array) -> Population:
     """Particles at u."""
     log_prior, log_likelihood = target.log_prior_and_likelihood(u)
-    known = log_prior + log_likelihood + ops.sum(u, 1)
+    known = log_prior + log_likelihood + ops.sum(u, -1)
     impossible = ops.zeros((), log_likelihood) - float("inf")
     return Population(u, log_prior, ops.where(known == ops.finite(known), log_likelihood, impossible))
 
 
 @dataclass(frozen=True)
 class Move:
-    """A proposal, and how its size is chosen.
+    """A proposal, and how its size is chosen: one step size, or of a `RowTarget` one a row.
 
     Attributes:
         propose: from (target, particles, temperature, scale, step, key) to other particles and the log ratio by which they
@@ -65,9 +65,9 @@ class Move:
         backend = target.p.backend
         there, log_ratio = self.propose(target, here, temperature, scale, step, backend.fold_in(key, 0))
         accepted = ops.log(backend.uniform(backend.fold_in(key, 1), tuple(log_ratio.shape))) < log_ratio
-        rate = ops.mean(ops.finite(ops.exp(ops.clip(log_ratio, high=0.0))))  # one that is nan is not accepted
+        rate = ops.mean(ops.finite(ops.exp(ops.clip(log_ratio, high=0.0))), 0)  # one that is nan is not accepted
         after = Population(
-            ops.where(accepted[:, None], there.u, here.u),
+            ops.where(accepted[..., None], there.u, here.u),
             ops.where(accepted, there.log_prior, here.log_prior),
             ops.where(accepted, there.log_likelihood, here.log_likelihood),
         )
@@ -76,13 +76,14 @@ class Move:
 
 def walk(target: Target, here: Population, temperature: Any, scale: Any, step: Any, key: Any) -> tuple[Population, Any]:
     """A Gaussian step of the population's scales."""
-    there = population(target, here.u + step * scale * target.p.backend.normal(key, tuple(here.u.shape)))
+    noise = target.p.backend.normal(key, tuple(here.u.shape))
+    there = population(target, here.u + ops.asarray(step)[..., None] * scale * noise)
     return there, there.at(temperature) - here.at(temperature)
 
 
 def leap(target: Target, here: Population, temperature: Any, scale: Any, step: Any, key: Any) -> tuple[Population, Any]:
     """A Hamiltonian trajectory, in coordinates in which the population's scales are 1."""
-    backend, n = target.p.backend, len(here.u)
+    backend = target.p.backend
 
     def log_density(u: ops.Array) -> ops.Array:
         log_prior, log_likelihood = target.log_prior_and_likelihood(u)
@@ -90,7 +91,8 @@ def leap(target: Target, here: Population, temperature: Any, scale: Any, step: A
 
     slope = ops.grad(log_density)
     start = backend.normal(backend.fold_in(key, 0), tuple(here.u.shape))
-    step = step * (1 + JITTER * (2 * backend.uniform(backend.fold_in(key, 1), (n, 1)) - 1))
+    jitter = 2 * backend.uniform(backend.fold_in(key, 1), tuple(here.u.shape[:-1])) - 1
+    step = (step * (1 + JITTER * jitter))[..., None]
 
     def leapfrog(carry: Any, _: Any) -> Any:
         u, momentum, force = carry
@@ -101,7 +103,7 @@ def leap(target: Target, here: Population, temperature: Any, scale: Any, step: A
 
     (u, momentum, _), _ = ops.scan(leapfrog, (here.u, start, scale * slope(here.u)), ops.arange(LEAPFROGS, here.u))
     there = population(target, u)
-    kinetic = (ops.sum(ops.square(start), 1) - ops.sum(ops.square(momentum), 1)) / 2
+    kinetic = (ops.sum(ops.square(start), -1) - ops.sum(ops.square(momentum), -1)) / 2
     return there, there.at(temperature) - here.at(temperature) + kinetic
 
 
