@@ -110,7 +110,7 @@ def _look(problem: Problem) -> Any:
             if q is not None and all(site.kind != "auxiliary" for site in q.program.sites.values()):
                 traces["guide"] = q.trace(batch | z).latent
             problem.compiled[_NAMES] = {
-                role: {name: _name(term.distribution) for name, term in trace.items()} for role, trace in traces.items()
+                role: {name: _name(trace.first(name)) for name in trace} for role, trace in traces.items()
             }
             return dict(z), {
                 f"{role}:{name}": term.log_prob

@@ -60,12 +60,12 @@ def test_a_loaded_fit_saved_again_can_be_resumed(quick, programs, tmp_path):
 
 
 def test_resuming_with_another_optimiser_is_refused(quick):
-    with pytest.raises(CheckpointError, match="the optimiser the fit was learned with"):
+    with pytest.raises(CheckpointError, match=r"resume with optimizer=SGD\(.*got optimizer=Adam\(.*params=fit"):
         quick(epochs=4, optimizer=ppgen.Adam(1e-3), resume=quick(optimizer=ppgen.SGD(0.1)))
 
 
 def test_resuming_another_algorithm_is_refused(quick):
-    with pytest.raises(CheckpointError, match=r"expected to resume with ELBO.*params=fit"):
+    with pytest.raises(CheckpointError, match=r"expected to resume with algorithm=ELBO.*params=fit"):
         quick(algorithm=ppgen.IWAE(3), resume=quick())
 
 
@@ -129,7 +129,7 @@ def test_damage_and_strangers_are_refused(quick, programs, tmp_path):
         ppgen.load(path, *programs)
     manifest = json.loads((path / "manifest.json").read_text())
     (path / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
-    with pytest.raises(CheckpointError, match="has format 99; expected 2"):
+    with pytest.raises(CheckpointError, match="has format 99; expected 3"):
         ppgen.load(path, *programs)
 
 
