@@ -1,7 +1,6 @@
 """Programs that hold numbers of their own for each row of the data, and so know these rows only."""
 
 from ppgen.backends.sites import Initialiser
-from ppgen.errors import PpgenError
 from ppgen.problem.arrays import cast
 from ppgen.problem.checks import plates
 from ppgen.problem.preflight import inspect
@@ -30,7 +29,7 @@ def _reason(problem: Problem, program: Program) -> str | None:
     try:
         again, _ = inspect(program, arrays, Initialiser(problem.seed))
         plates.rows_match(again, arrays)
-    except PpgenError:
+    except Exception:  # whatever a program raises that cannot do with fewer rows
         return f"the {program.role} has the number of rows, {problem.size}, written into it"
     for name, parameter in again.parameters.items():
         if parameter.shape != (shape := program.parameters[name].shape):

@@ -1,6 +1,7 @@
 """One writer at a time: a lock on a file, which a dead process does not hold."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ except ImportError:  # a system without POSIX locks: writers of one process excl
     fcntl = None
 
 _MINE: set[Path] = set()  # locks of POSIX belong to a process, so they do not tell its threads apart
+_ONE = threading.Lock()
 
 
 @contextmanager
@@ -30,18 +32,19 @@ def locked(file: Path, what: Path) -> Iterator[None]:
         CheckpointError: another writer has the lock, or the file cannot be written.
     """
     file = file.resolve()
-    if file in _MINE:
-        raise _taken(what, "this process")
-    descriptor = _opened(file, what)
-    _MINE.add(file)
+    with _ONE:
+        if file in _MINE:
+            raise _taken(what, "this process")
+        descriptor = _opened(file, what)
+        _MINE.add(file)
     try:
         os.truncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
         yield
     finally:
-        _MINE.discard(file)
         file.unlink(missing_ok=True)
         os.close(descriptor)
+        _MINE.discard(file)
 
 
 def _opened(file: Path, what: Path) -> int:

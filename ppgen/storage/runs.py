@@ -43,6 +43,11 @@ class RunFolder:
         """Where the checkpoint with the least validation loss lies."""
         return self.path / "best"
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything of a run, be it damaged."""
+        return bool(self.checkpoints) or folder.found(self.best).exists()
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Inside, this process alone writes here; what a killed one left behind is swept.

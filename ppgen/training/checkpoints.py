@@ -53,10 +53,10 @@ class Checkpoints:
         """
         folder = RunFolder(Path(run_dir))
         with folder.writing():
-            if folder.checkpoints and not resume:
+            if folder.begun and not resume:
                 raise CheckpointError(
-                    f"expected {run_dir} to be new or empty; it holds a run, {folder.checkpoints[0].name}. Pass resume=True "
-                    "to go on with it, or choose another folder."
+                    f"expected {run_dir} to be new or empty; it holds a run. Pass resume=True to go on with it, or choose "
+                    "another folder."
                 )
             yield cls(folder, every)
 

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM as a wish to end: noted, and answered between two steps."""
 
+import os
 import signal
 import threading
 from types import FrameType
@@ -19,7 +20,7 @@ class Interrupts:
     """
 
     def __init__(self) -> None:
-        self.received = ""
+        self.received, self._process = "", os.getpid()
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -34,7 +35,7 @@ class Interrupts:
             signal.signal(*self._before.popitem())
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
+        if self.received or os.getpid() != self._process:  # a worker that was forked has no run to end
             self.__exit__()
             signal.raise_signal(number)
         self.received = signal.Signals(number).name

@@ -1,13 +1,14 @@
 """Fits as arrays and a manifest: to be written to disk, and for another run to go on from."""
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ppgen import storage
-from ppgen.errors import CheckpointError
+from ppgen.errors import CheckpointError, RunWarning
 from ppgen.inference.algorithm import Algorithm
 from ppgen.problem.problem import Problem
 from ppgen.storage.folder import version
@@ -30,7 +31,7 @@ def kept(fit: "Fit") -> Saved:
     """What is kept of a fit: the manifest and, by file, arrays by name."""
     problem = fit.problem
     rows = few(problem)
-    look = Fingerprint.of(problem, fit.state.parameters, rows)
+    look = _looked(fit, rows)
     arrays = {
         "params": fit.params,
         "state": packed(fit),
@@ -90,8 +91,14 @@ def confirm(saved: Saved, problem: Problem, parameters: Any, what: str) -> None:
     about, arrays = saved
     rows = {name: value[: about["looked at"]] for name, value in arrays["example"].items()}
     was = Fingerprint(about["programs"], arrays["values"], arrays["densities"])
-    now = Fingerprint.of(problem, parameters, rows, was.values)
-    if said := was.differences(now, libraries=about["backend"] == problem.backend.name):
+    if not was.sites:
+        return  # `save` said that it could not look at the programs
+    try:
+        now = Fingerprint.of(problem, parameters, rows, was.values)
+        said = was.differences(now, libraries=about["backend"] == problem.backend.name)
+    except Exception as error:  # whatever other programs raise at the values of these
+        said = [f"they do not run on the values of those ({error})"]
+    if said:
         raise CheckpointError(
             f"expected the programs that {what} was learned with; got others: {'; '.join(said[:5])}. Pass the same programs. "
             "To use its parameters in these, read params.safetensors of its folder and pass params= to ppgen.fit."
@@ -101,6 +108,20 @@ def confirm(saved: Saved, problem: Problem, parameters: Any, what: str) -> None:
 def packed(fit: "Fit") -> dict[str, np.ndarray]:
     """The fit's state as arrays; of a loaded fit, as they were read, the optimisers' included."""
     return fit.saved if fit.saved is not None else fit.problem.backend.pack(fit.state)
+
+
+def _looked(fit: "Fit", rows: dict[str, np.ndarray]) -> Fingerprint:
+    """The fingerprint of a fit's programs; an empty one, and a warning, where they cannot be run: the fit is saved anyway."""
+    try:
+        return Fingerprint.of(fit.problem, fit.state.parameters, rows)
+    except Exception as error:
+        warnings.warn(
+            f"the programs could not be run to note what they compute ({error}); the fit is kept without, and ppgen.load will "
+            "not notice programs that are others.",
+            RunWarning,
+            stacklevel=5,
+        )
+        return Fingerprint({}, {}, {})
 
 
 def _describe(algorithm: Algorithm) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Runs in a directory: checkpoints inside a pass, resumed to the bit, and what is refused before the first step."""
 
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,7 +90,7 @@ def test_a_run_is_not_begun_over_another(quick, tmp_path, monkeypatch):
     fit.save(tmp_path / "fit")
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("ppgen.training.loop.Loop.start", None)
-    with pytest.raises(CheckpointError, match=r"it holds a run, step-000000001\. Pass resume=True"):
+    with pytest.raises(CheckpointError, match=r"it holds a run\. Pass resume=True"):
         quick(run_dir=path)
     with pytest.raises(CheckpointError, match=r"it holds a saved fit\. Choose another folder"):
         quick(run_dir=tmp_path / "fit", resume=True)
@@ -153,3 +155,18 @@ def test_schedules_and_native_optimisers_are_told_apart():
     for make in makers:
         assert described(make(0.1)) == described(make(0.1)) != described(make(0.2))
         assert " at 0x" not in described(make(0.1))
+
+
+def test_the_page_of_runs_runs(tmp_path, monkeypatch):
+    """docs/runs.md, on Pyro."""
+    page = (Path(ppgen.__file__).parents[1] / "docs" / "runs.md").read_text()
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    assert '"numpyro"' in code
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code.replace('"numpyro"', '"pyro"'), names)
+    whole = ppgen.fit(names["model"], names["guide"], epochs=4, **names["settings"])
+    same(names["longer"], whole)
+    assert int(names["last"].state.step) == 16
+    assert int(names["so_far"].state.step) == 8
+    assert names["best"].valid == min(names["fit"].history["valid/model"])
