@@ -8,6 +8,7 @@ killed: parameters, optimisers, keys and history, to the bit. Nothing of it may 
 """
 
 import argparse
+import importlib
 import os
 import random
 import select
@@ -23,6 +24,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # each process compiles anew
 
 import numpy as np
 from rich.console import Console
@@ -45,8 +47,9 @@ def main() -> int:
     options = parser.parse_args()
     console, moments, troubles = Console(), random.Random(options.seed), []
     table = Table("backend", "way", "kills", "in a write", "runs ended", "equal to the bit", "troubles")
-    for backend in options.backends:
-        ppgen.backends.get(backend)  # imported once, for all processes that are forked from this one
+    for backend in options.backends:  # imported once, for all processes that are forked from this one
+        ppgen.backends.get(backend)
+        importlib.import_module({"numpyro": "numpyro", "pyro": "torch._dynamo"}[backend])
     cases = [(backend, way) for backend in options.backends for way in WAYS]
     for place, (backend, way) in enumerate(cases):
         with tempfile.TemporaryDirectory() as path:
@@ -56,6 +59,7 @@ def main() -> int:
         table.add_row(backend, way, *map(str, counts), str(len(trial.troubles)))
         troubles += [f"{backend}, {way}: {trouble}" for trouble in trial.troubles]
         console.print(f"{backend}, {way}: {dict(trial.count)}", *trial.troubles, sep="\n", markup=False)
+        sys.stdout.flush()
     console.print(table)
     return 1 if troubles else 0
 
@@ -79,7 +83,7 @@ class Trial:
             path, on_disk, ended = self.path / f"run-{self.count['ended']}", 0, False
             while not ended and not self.troubles:
                 before = self.count["kills"]
-                patience = self.moments.uniform(0, length) if before < kills else None
+                patience = self.moments.uniform(0, 0.8 * length) if before < kills else None
                 _, told = self.process(path, patience)
                 ended = self.count["kills"] == before
                 on_disk = max([on_disk, *(step for word, step in told if word == "kept")])

@@ -137,9 +137,9 @@ class Loop:
         """Whether somebody wants the run to end."""
         return self.ended or bool(self.interrupts.received)
 
-    def took(self, losses: Mapping[str, float] | None, rows: int, epoch: float, report: Report) -> None:
+    def took(self, losses: Mapping[str, float] | None, rows: int, report: Report) -> None:
         """Count a step on so many rows; without losses, it was passed by."""
-        self.done, self.epoch = self.done + 1, epoch
+        self.done += 1
         if losses is not None:
             self.failures = 0
             self.record.keep(losses, rows)
@@ -147,7 +147,7 @@ class Loop:
 
     def line(self, whole: bool = True, call_back: bool = True) -> None:
         """A line of the history, of the steps since the last one if there are any; validation, and callbacks."""
-        if not self.record.pending:
+        if not self.record.pending or self.record.step == self.done:
             return
         assert self.state is not None
         valid = {} if self.validation is None else self.validation.losses(self.state)
@@ -220,7 +220,7 @@ class Loop:
             if getattr(error, "fit", None) is None:
                 error.fit = fit  # pyright: ignore[reportAttributeAccessIssue]
                 error.add_note("The fit so far is kept in this exception's `fit`.")
-            if self.checkpoints and not self.inside and self.checkpoints.written != self.done:
+            if self.checkpoints and not self.inside and self.done > max(0, self.checkpoints.written):
                 self.checkpoints.write(fit)
         except Exception as second:
             error.add_note(f"The fit so far could not be kept: {second}")

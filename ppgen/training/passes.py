@@ -42,6 +42,7 @@ def arrays(
     total = (epochs or 0) * plan.steps if steps is None else steps
     short = n % size == 0 and not run.callbacks and valid is None
     together = max(1, _CHUNK // plan.steps) if short else 1  # epochs a chunk
+    run.epoch = run.done / plan.steps
     with run.running(total) as report:
         while run.done < total and not run.over:
             epoch, skip = divmod(run.done, plan.steps)
@@ -51,8 +52,8 @@ def arrays(
                 last = min(len(index), first + total - run.done)
                 while first < last and not run.over:
                     for losses in _advance(run, pace, device, host, index, first, last):
-                        run.took(losses, index.shape[1], (run.done + 1) / plan.steps, report)
-                        first += 1
+                        run.took(losses, index.shape[1], report)
+                        first, run.epoch = first + 1, run.done / plan.steps
                         if run.done % plan.steps == 0:
                             run.line()
                     run.check_point()
@@ -68,7 +69,7 @@ def stream(
         for now, batch in batches_of(data, epochs):
             if now > epoch and read >= run.done:
                 run.line()
-            epoch = now
+            epoch, run.epoch = now, now + 1
             if run.state is None:
                 run.start_stream(to_host(batch, double=double))
                 run.validation = None if valid is None else Validation(run.trainer, valid, run.seed)
@@ -77,7 +78,7 @@ def stream(
             if read >= run.done:
                 host = to_host(batch, double=double)
                 losses = _step(run, run.trainer.device(host, f"batch {run.done}"))
-                run.took(losses, len(next(iter(host.values()))), epoch + 1, report)
+                run.took(losses, len(next(iter(host.values()))), report)
                 if run.done % _STREAM_RECORD == 0 and len(run.record.pending["rows"]) >= _STREAM_RECORD:
                     run.line()
                 run.check_point()

@@ -45,6 +45,11 @@ class Record:
         """What the last line says."""
         return self.lines["seconds"][-1] if self.lines["seconds"] else 0.0
 
+    @property
+    def step(self) -> int:
+        """The step of the last line; 0 where there is none."""
+        return int(self.lines["step"][-1]) if self.lines["step"] else 0
+
     def keep(self, losses: Mapping[str, float], rows: int) -> None:
         """Keep the losses of a step on a batch of `rows` rows for the next line."""
         for name, value in {**losses, "rows": rows}.items():

@@ -104,6 +104,10 @@ class OutOfCoffee(Exception):
     pass
 
 
+def tired():
+    raise OutOfCoffee
+
+
 @pytest.mark.parametrize("raised", [OutOfCoffee, KeyError, SystemExit])
 def test_what_a_stream_raises_has_the_fit(streamed, batches, raised, tmp_path, programs):
     def happens():
@@ -125,6 +129,25 @@ def test_what_a_callback_raises_has_the_fit(quick):
     with pytest.raises(OutOfCoffee) as caught:
         quick(callbacks=[callback])
     same(quick(epochs=2), caught.value.fit)
+
+
+def test_an_error_before_the_first_step_begins_no_run(streamed, batches, tmp_path):
+    """So that the corrected call is not refused."""
+    with pytest.raises(OutOfCoffee):
+        streamed(Happening(batches, 1, tired), steps=2, run_dir=tmp_path / "one")
+    assert ppgen.storage.RunFolder(tmp_path / "one").begun
+    with pytest.raises(OutOfCoffee):
+        streamed(Happening(batches, 0, tired), steps=2, run_dir=tmp_path / "none")
+    assert not ppgen.storage.RunFolder(tmp_path / "none").begun
+
+
+def test_what_is_raised_at_the_end_adds_no_second_line(streamed, batches):
+    def callback(fit):
+        raise OutOfCoffee
+
+    with pytest.raises(OutOfCoffee) as caught:
+        streamed(batches, steps=2, callbacks=[callback])
+    assert caught.value.fit.history["step"].tolist() == [2]
 
 
 @pytest.mark.parametrize(

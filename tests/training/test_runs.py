@@ -56,10 +56,12 @@ def test_a_killed_run_goes_on_to_the_bit(run, programs, bits, tmp_path):
     assert longer.history["step"].tolist() == [3, 6, 9, 12]
 
 
-def test_a_run_that_ended_inside_a_pass_goes_on_to_the_bit(run):
-    """Its history had a line of the part that it saw."""
-    whole, part = run(epochs=2), run(steps=5)
-    assert part.history["step"].tolist() == [3, 5]
+@pytest.mark.parametrize(("steps", "lines"), [(3, [3]), (5, [3, 5])])
+def test_a_run_that_ended_by_steps_goes_on_to_the_bit(run, steps, lines):
+    """Inside a pass, its history has a line of the part that it saw, which becomes one of the whole pass."""
+    whole, part = run(epochs=2), run(steps=steps)
+    assert part.history["step"].tolist() == lines
+    same(part, run(steps=steps, resume=part))
     same(whole, run(epochs=2, resume=part))
 
 
