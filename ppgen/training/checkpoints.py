@@ -34,7 +34,6 @@ class Checkpoints:
     def __init__(self, folder: RunFolder, every: int | None) -> None:
         self.folder, self.every = folder, every
         self.found: Saved | None = folder.newest()
-        self.written = -1 if self.found is None else self.found[0]["step"]
         self.clock = time.monotonic()
         self.best: Fit | None = None  # not on disk yet
         try:
@@ -83,4 +82,4 @@ class Checkpoints:
             self.best = None
         about, arrays = keeping.kept(fit)
         self.folder.write(about["step"], arrays, about)
-        self.written, self.clock = about["step"], time.monotonic()
+        self.clock = time.monotonic()

@@ -58,6 +58,7 @@ def kept(fit: "Fit") -> Saved:
         "programs": look.sites,
         "looked at": len(next(iter(rows.values()))),
         "settings": dict(fit.standing.settings),
+        "epoch": fit.standing.epoch,
         "lines": fit.standing.lines,
         "valid": fit.valid,
     }
@@ -83,7 +84,7 @@ def adopt(saved: Saved, trainer: Trainer, settings: dict[str, str]) -> tuple[Sta
 def standing(saved: Saved) -> Standing:
     """Where the run of a kept fit stood."""
     about, arrays = saved
-    return Standing(about["settings"], about["lines"], arrays["pending"])
+    return Standing(about["settings"], about["epoch"], about["lines"], arrays["pending"])
 
 
 def confirm(saved: Saved, problem: Problem, parameters: Any, what: str) -> None:

@@ -91,7 +91,7 @@ class Loop:
             self.state = trainer.init(parameters=self.params)
         else:
             self.state, standing = keeping.adopt(self.resume, trainer, self.settings)
-            self.record = Record.resumed(self.resume[1]["history"], standing)
+            self.record, self.epoch = Record.resumed(self.resume[1]["history"], standing), standing.epoch
         self.done = int(self.state.step)
         self.clock = time.perf_counter() - self.record.seconds
 
@@ -200,7 +200,7 @@ class Loop:
             leaves = {name: self.trainer.backend.leaf(value) for name, value in learned.items()}
             self.state = replace(self.state, parameters=leaves)
         fit = self.result()
-        if self.checkpoints and (self.checkpoints.written != self.done or isinstance(self.guide, Automatic)):
+        if self.checkpoints:
             self.checkpoints.write(fit)
         if self.interrupts.received:
             warnings.warn(
@@ -220,7 +220,7 @@ class Loop:
             if getattr(error, "fit", None) is None:
                 error.fit = fit  # pyright: ignore[reportAttributeAccessIssue]
                 error.add_note("The fit so far is kept in this exception's `fit`.")
-            if self.checkpoints and not self.inside and self.done > max(0, self.checkpoints.written):
+            if self.checkpoints and not self.inside and self.done:
                 self.checkpoints.write(fit)
         except Exception as second:
             error.add_note(f"The fit so far could not be kept: {second}")
@@ -230,7 +230,7 @@ class Loop:
         trainer = self.trainer
         return Fit(
             trainer.problem, trainer.algorithm, trainer.backend.snapshot(self.state), self.record.history(), trainer.train,
-            standing=self.record.standing(self.settings),
+            standing=self.record.standing(self.settings, self.epoch),
         )  # fmt: skip
 
 

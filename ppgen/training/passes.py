@@ -69,12 +69,13 @@ def stream(
         for now, batch in batches_of(data, epochs):
             if now > epoch and read >= run.done:
                 run.line()
-            epoch, run.epoch = now, now + 1
+            epoch = now
             if run.state is None:
                 run.start_stream(to_host(batch, double=double))
                 run.validation = None if valid is None else Validation(run.trainer, valid, run.seed)
             if run.over or (steps is not None and run.done >= steps):
                 break
+            run.epoch = now + 1
             if read >= run.done:
                 host = to_host(batch, double=double)
                 losses = _step(run, run.trainer.device(host, f"batch {run.done}"))

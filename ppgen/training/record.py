@@ -71,6 +71,8 @@ class Record:
         """All lines, by column."""
         return {name: np.asarray(values) for name, values in self.lines.items()}
 
-    def standing(self, settings: Mapping[str, str]) -> Standing:
+    def standing(self, settings: Mapping[str, str], epoch: float) -> Standing:
         """What a run needs that goes on from here."""
-        return Standing(settings, self.whole, {name: np.asarray(values) for name, values in self.pending.items()})
+        return Standing(
+            settings, epoch, self.whole, {name: np.asarray(values) for name, values in self.pending.items()}
+        )

@@ -18,11 +18,13 @@ class Standing:
 
     Attributes:
         settings: what decides on each step, in words, by name.
+        epoch: passes so far.
         lines: lines of the history that are whole; one more is of a pass that was cut short.
         pending: losses of the steps since the last whole line, and their rows.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
+    epoch: float = 0.0
     lines: int = 0
     pending: Mapping[str, np.ndarray] = field(default_factory=dict)
 
