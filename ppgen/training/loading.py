@@ -61,7 +61,7 @@ def load(
         state, packed = problem.backend.unpack(state, arrays["state"], optimizers=False), arrays["state"]
     else:
         state = dataclasses.replace(state, step=state.step + manifest["step"])
-        standing = dataclasses.replace(standing, settings={**standing.settings, "backend": repr(problem.backend.name)})
+        standing = dataclasses.replace(standing, settings={**standing.settings, "backend": problem.backend.name})
     return Fit(trainer.problem, algorithm, state, arrays["history"], trainer.train, packed, standing=standing)
 
 

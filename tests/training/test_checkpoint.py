@@ -36,6 +36,7 @@ def test_load_on_the_other_backend(quick, programs, tmp_path, backend):
     for name, value in fit.params.items():
         np.testing.assert_allclose(back.params[name], value, rtol=1e-6)
     assert back.sample(rows=3)["x"].shape == (3, 4)
+    assert quick(backend=OTHER[backend], epochs=4, resume=back).history["step"].tolist() == [3, 6, 9, 12]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
