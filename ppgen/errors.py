@@ -46,6 +46,14 @@ class NonFiniteError(PpgenError):
         self.fit: Any = None
 
 
+class CheckpointError(PpgenError):
+    """A folder that does not hold a whole fit, or not one of these programs; or that cannot be written without a loss."""
+
+
+class RunWarning(UserWarning):
+    """A run that went otherwise than it was asked to: interrupted, out of batches, taken back, resumed from further back."""
+
+
 class Note(UserWarning):
     """Something that ppgen did by itself, and that a reader of the result should know."""
 

@@ -362,7 +362,7 @@ class Training(Protocol):
     def compile_loop(
         self, step: Callable[..., Any], metrics: tuple[str, ...], losses: tuple[str, ...]
     ) -> Callable[..., Any]:
-        """`step(state, batch) -> state, metrics` over many minibatches, `run(state, data, index)`; see `Trainer.run`.
+        """`step(state, batch) -> state, metrics` over minibatches, `run(state, data, index, first, last)`; see `Trainer.run`.
 
         It stops where one of the metrics named in `losses` is not finite.
         """

@@ -14,6 +14,7 @@ from ppgen.inference.algorithm import positive
 from ppgen.inference.requirements import densities, enumerable_latents, weights
 from ppgen.problem.problem import Problem
 from ppgen.problem.program import Program
+from ppgen.problem.tied import tied
 
 
 def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[str, np.ndarray]]:
@@ -25,6 +26,12 @@ def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[
         DataError: a name is missing, unknown or that of a latent site; a shape or value does not fit its site.
     """
     host = problem.host(arrays, "the data")
+    rows = len(next(iter(host.values())))
+    if rows != problem.size and (reason := tied(problem)):
+        raise DataError(
+            f"expected the {problem.size} rows that these programs met; got {rows} rows, and {reason}. Give the rows of the "
+            "fit; for new rows, learn a guide that takes them as an argument."
+        )
     if latent := [name for name in problem.model.sites if name in host and name not in problem.entries]:
         raise DataError(
             f"the data have values of {latent}, which are latent; expected {sorted(problem.entries)} only. Leave them out."

@@ -101,5 +101,5 @@ class Laplace(Automatic):
             f"guides.Laplace: the point that was reached is no mode yet: {what}. Take more steps, or larger ones, before you "
             "trust its draws.",
             SamplingWarning,
-            stacklevel=5,
+            stacklevel=6,
         )

@@ -76,3 +76,20 @@ def are_taken(constants: Mapping[str, Any], arguments: Mapping[str, tuple[str, .
                 f"no program takes the constant {name!r}; expected an argument, one of {sorted(known - {'rows', *data})}. "
                 "Correct the name, or leave it out."
             )
+
+
+def kept(constants: Mapping[str, Any], backend: Backend) -> tuple[dict[str, Any], dict[str, np.ndarray], list[str]]:
+    """Constants to be written down: values that JSON can hold, arrays, and the names of those that are neither.
+
+    Of a schedule it is the value that it settles at, which is what a fit that is loaded needs.
+    """
+    simple, arrays, others = {}, {}, []
+    for name, value in constants.items():
+        value = value.settled if isinstance(value, schedule) else value
+        if value is None or isinstance(value, str | int | float | bool):
+            simple[name] = value
+        elif isinstance(value, np.ndarray) or backend.is_array(value):
+            arrays[name] = backend.numpy(value)
+        else:
+            others.append(name)
+    return simple, arrays, others

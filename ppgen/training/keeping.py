@@ -1,27 +1,49 @@
-"""Fits kept on disk; and the state of one fit for another run to go on from."""
+"""Fits as arrays and a manifest: to be written to disk, and for another run to go on from."""
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ppgen import storage
+from ppgen.errors import CheckpointError, RunWarning
 from ppgen.inference.algorithm import Algorithm
-from ppgen.storage import CheckpointError
+from ppgen.problem import constants
+from ppgen.problem.checks.plates import rows_of
+from ppgen.problem.problem import Problem
 from ppgen.storage.folder import version
+from ppgen.storage.runs import Saved
+from ppgen.training.fingerprint import Fingerprint, few
+from ppgen.training.standing import Standing, check_settings
 from ppgen.training.trainer import State, Trainer
 
 if TYPE_CHECKING:
     from ppgen.training.result import Fit
 
-_ROWS = 7  # rows of the first look that are kept for the next one
-
 
 def save(fit: "Fit", path: Path) -> Path:
     """Write a fit to a folder, all or nothing."""
+    about, arrays = kept(fit)
+    return storage.write(path, arrays, about)
+
+
+def kept(fit: "Fit") -> Saved:
+    """What is kept of a fit: the manifest and, by file, arrays by name."""
     problem = fit.problem
-    arrays = {"params": fit.params, "state": packed(fit), "example": _example(fit), "history": fit.history}
+    rows = few(problem)
+    look = _looked(fit, rows)
+    arrays = {
+        "params": fit.params,
+        "state": packed(fit),
+        "example": dict(problem.example) if fit.draws else rows,  # draws are of a posterior given all rows
+        "history": fit.history,
+        "pending": dict(fit.standing.pending),
+        "values": look.values,
+        "densities": look.densities,
+    }
+    simple, arrays["constants"], others = constants.kept(problem.constants, problem.backend)
     if fit.draws:
         arrays |= {"draws": fit.draws, "statistics": fit.statistics}
     about = {
@@ -36,25 +58,57 @@ def save(fit: "Fit", path: Path) -> Path:
         "train": list(fit.train),
         "evidence": None if fit.evidence is None else fit.evidence.to_dict(),
         "parameters": {name: list(value.shape) for name, value in fit.params.items()},
+        "programs": look.sites,
+        "looked at": None if problem.model.one_row else rows_of(rows),
+        "constants": {"values": simple, "not kept": others},
+        "settings": dict(fit.standing.settings),
+        "epoch": fit.standing.epoch,
+        "lines": fit.standing.lines,
+        "valid": fit.valid,
     }
-    return storage.write(path, arrays, about)
+    return about, arrays
 
 
-def adopt(fit: "Fit", trainer: Trainer) -> State:
-    """The state of `fit` for another trainer of the same programs and backend."""
-    if fit.backend != trainer.backend.name or fit.algorithm != trainer.algorithm:
-        raise CheckpointError(
-            f"expected to resume with {fit.algorithm!r} on {fit.backend!r}; got {trainer.algorithm!r} on "
-            f"{trainer.backend.name!r}. To start another algorithm from these parameters pass params=fit.params."
-        )
-    state = trainer.init(fit.seed, fit.params)
+def adopt(saved: Saved, trainer: Trainer, settings: dict[str, str]) -> tuple[State, Standing]:
+    """The state of a fit, and where its run stood, for another trainer of the same programs and backend."""
+    about, arrays = saved
+    check_settings(about["settings"], settings)
+    state = trainer.init(about["seed"], arrays["params"])
+    confirm(saved, trainer.problem, state.parameters, "the fit to resume")
     try:
-        return trainer.backend.unpack(state, packed(fit))
+        state = trainer.backend.unpack(state, arrays["state"])
     except KeyError as missing:
         raise CheckpointError(
             f"expected to resume with the optimiser the fit was learned with; its state lacks {missing}. "
             "Pass the same optimizer=, or start anew from these parameters with params=fit."
         ) from None
+    return state, standing(saved)
+
+
+def standing(saved: Saved) -> Standing:
+    """Where the run of a kept fit stood."""
+    about, arrays = saved
+    return Standing(about["settings"], about["epoch"], about["lines"], arrays["pending"])
+
+
+def confirm(saved: Saved, problem: Problem, parameters: Any, what: str) -> None:
+    """Raise `CheckpointError` where these programs, with the parameters of a kept fit, are not those it was learned with."""
+    about, arrays = saved
+    looked = about["looked at"]
+    rows = arrays["example"] if looked is None else {name: value[:looked] for name, value in arrays["example"].items()}
+    was = Fingerprint(about["programs"], arrays["values"], arrays["densities"])
+    if not was.sites:
+        return  # `save` said that it could not look at the programs
+    try:
+        now = Fingerprint.of(problem, parameters, rows, was.values)
+        said = was.differences(now, libraries=about["backend"] == problem.backend.name)
+    except Exception as error:  # whatever other programs raise at the values of these
+        said = [f"they do not run on the values of those ({error})"]
+    if said:
+        raise CheckpointError(
+            f"expected the programs that {what} was learned with; got others: {'; '.join(said[:5])}. Pass the same programs. "
+            "To use its parameters in these, read params.safetensors of its folder and pass params= to ppgen.fit."
+        )
 
 
 def packed(fit: "Fit") -> dict[str, np.ndarray]:
@@ -62,15 +116,18 @@ def packed(fit: "Fit") -> dict[str, np.ndarray]:
     return fit.saved if fit.saved is not None else fit.problem.backend.pack(fit.state)
 
 
-def _example(fit: "Fit") -> dict[str, np.ndarray]:
-    """Rows for the next look at the programs: a few, or all where parameters have as many rows as the data.
-
-    Draws are of a posterior given all rows, so these stay with them.
-    """
-    problem = fit.problem
-    by_row = problem.full_batch and any(problem.size in value.shape for value in fit.params.values())
-    needs_all = by_row or bool(fit.draws)
-    return {name: value if needs_all else value[:_ROWS] for name, value in problem.example.items()}
+def _looked(fit: "Fit", rows: dict[str, np.ndarray]) -> Fingerprint:
+    """The fingerprint of a fit's programs; an empty one, and a warning, where they cannot be run: the fit is saved anyway."""
+    try:
+        return Fingerprint.of(fit.problem, fit.state.parameters, rows)
+    except Exception as error:
+        warnings.warn(
+            f"the programs could not be run to note what they compute ({error}); the fit is kept without, and ppgen.load will "
+            "not notice programs that are others.",
+            RunWarning,
+            stacklevel=5,
+        )
+        return Fingerprint({}, {}, {})
 
 
 def _describe(algorithm: Algorithm) -> dict[str, Any]:

@@ -1,37 +1,49 @@
-"""The loop of a run: minibatches of arrays, or a stream of batches; history, validation, callbacks."""
+"""One run: its state so far, and what is done between two steps: history, callbacks, checkpoints, its end."""
 
+import sys
 import time
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ppgen import backends
-from ppgen.errors import DataError, NonFiniteError, Note
+from ppgen.errors import DataError, NonFiniteError, Note, RunWarning
 from ppgen.guides import MeanField
 from ppgen.inference.algorithm import Algorithm
-from ppgen.problem.arrays import to_host
 from ppgen.problem.automatic import Automatic
-from ppgen.problem.checks.plates import rows_of
 from ppgen.problem.problem import Problem
+from ppgen.storage.runs import Saved
 from ppgen.training import keeping
-from ppgen.training.batches import Epochs, batches_of
+from ppgen.training.checkpoints import Checkpoints
 from ppgen.training.diagnose import diagnose
-from ppgen.training.progress import bar
+from ppgen.training.interrupts import Interrupts
+from ppgen.training.optimizers import Adam
+from ppgen.training.progress import Report, bar
+from ppgen.training.record import Record
 from ppgen.training.result import Fit
+from ppgen.training.standing import settings_of
 from ppgen.training.trainer import State, Trainer
+from ppgen.training.validation import Validation
 
-_LOOK = 7  # rows of the first look at minibatched programs; a size that no shape is likely to have by accident
-_CHUNK = 64  # steps between looks at the losses when epochs are short
-_STREAM_RECORD = 100  # steps between records of a stream
+IN_A_ROW = 10  # batches that `on_nonfinite="rollback"` passes by before it gives up
 
 
 @dataclass
 class Loop:
-    """One run: what it learns, its state so far and its history. The arguments are those of `ppgen.fit`."""
+    """One run: what it learns, its state so far and its history. The arguments are those of `ppgen.fit`.
+
+    Attributes:
+        resume: what is kept of the run to go on with.
+        state: of the last good step; None before the first look at the data.
+        done: steps taken, those of the run before included.
+        epoch: passes so far.
+        failures: batches in a row that were passed by.
+        ended: whether a callback wants to end.
+        inside: whether a step is being taken, so that on Pyro, which works in place, the state may be between two.
+    """
 
     model: Callable[..., Any]
     guide: Callable[..., Any] | None
@@ -45,13 +57,21 @@ class Loop:
     callbacks: tuple[Callable[[Fit], Any], ...]
     show: bool | None
     params: Mapping[str, np.ndarray] | Fit | None
-    resume: Fit | None
-    constants: Mapping[str, Any] | None
-    history: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    kept: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # steps since the last record
-    held: list[tuple[int, Any]] = field(default_factory=list)  # validation data in chunks
+    resume: Saved | None
+    checkpoints: Checkpoints | None = None
+    on_nonfinite: str = "raise"
+    constants: Mapping[str, Any] | None = None
+    state: State | None = None
+    done: int = 0
+    epoch: float = 0.0
+    record: Record = field(default_factory=Record)
+    validation: Validation | None = None
+    interrupts: Interrupts = field(default_factory=Interrupts)
+    failures: int = 0
+    ended: bool = False
+    inside: bool = False
 
-    def start(self, example: Mapping[str, np.ndarray], size: int | None, full_batch: bool) -> State:
+    def start(self, example: Mapping[str, np.ndarray], size: int | None, full_batch: bool, batches: str) -> None:
         """The problem and its trainer, from a first look at an example; the state to begin with."""
         problem = self._problem(self.guide, example, size, full_batch)
         if "guide" in self.algorithm.roles and problem.guide is None and _can_be_guided(problem):
@@ -63,15 +83,30 @@ class Loop:
                 Note,
                 stacklevel=4,
             )
-        self.trainer = Trainer(problem, self.algorithm, self.optimizer, train=self.train)
+        self.trainer = trainer = Trainer(problem, self.algorithm, self.optimizer, train=self.train)
+        self.settings = settings_of(
+            algorithm=self.algorithm, optimizer=Adam() if self.optimizer is None else self.optimizer, seed=self.seed,
+            train=trainer.train, backend=trainer.backend.name, size=self.size, batches=batches,
+            constants=dict(self.constants or {}),
+        )  # fmt: skip
         if self.resume is None:
-            state = self.trainer.init(parameters=self.params)
+            self.state = trainer.init(parameters=self.params)
         else:
-            state = keeping.adopt(self.resume, self.trainer)
-            for name, values in self.resume.history.items():
-                self.history[name] = list(values)
-        self.clock = time.perf_counter() - (self.history["seconds"][-1] if self.history["seconds"] else 0.0)
-        return state
+            self.state, standing = keeping.adopt(self.resume, trainer, self.settings)
+            self.record, self.epoch = Record.resumed(self.resume[1]["history"], standing), standing.epoch
+        self.done = int(self.state.step)
+        self.clock = time.perf_counter() - self.record.seconds
+
+    def start_stream(self, host: Mapping[str, np.ndarray]) -> None:
+        """The first look, at the first batch of a stream."""
+        self.start(host, None, full_batch=False, batches="a stream")
+        model = self.trainer.problem.model
+        shared = [site.name for site in model.sites.values() if not model.is_local(site)]
+        if shared and self.size is None:
+            raise DataError(
+                f"sites {shared} of the model are shared by all rows, and a stream does not tell how many there are; "
+                "expected their number, to weigh a batch against these sites. Write ppgen.fit(..., size=N)."
+            )
 
     def _problem(self, guide: Any, example: Mapping[str, np.ndarray], size: int | None, full_batch: bool) -> Problem:
         return Problem(
@@ -79,184 +114,126 @@ class Loop:
             full_batch=full_batch, seed=self.seed, constants=self.constants,
         )  # fmt: skip
 
-    def arrays(
-        self,
-        data: Mapping[Any, Any],
-        valid: Mapping[str, Any] | None,
-        epochs: int | None,
-        steps: int | None,
-        batch_size: int | None,
-    ) -> Fit:
-        """Train on arrays that fit in memory."""
-        host = to_host(data, double=backends.get(self.backend).double(), one_row=batch_size is None)
-        n = rows_of(host)
-        size = min(batch_size or n, n)
-        few = host if size == n else {name: value[: min(n, _LOOK)] for name, value in host.items()}
-        state = self.start(few, n, full_batch=size == n)
-        trainer = self.trainer
-        data = trainer.problem.host(host, "the data")
-        device, n = trainer.device(trainer.problem.put(data)), rows_of(data)
-        size = min(size, n)
-        self.held = self.held_out(valid)
-        plan = Epochs(n, size, self.seed)
-        total = (epochs or 0) * plan.steps if steps is None else steps
-        done = int(state.step)
-        short = plan.rows % plan.batch_size == 0 and not self.callbacks and valid is None
-        together = max(1, _CHUNK // plan.steps) if short else 1  # epochs a chunk
-        with bar(type(trainer.algorithm).__name__, total, self.show) as report:
-            while done < total:
-                epoch, skip = divmod(done, plan.steps)
-                parts = [plan.index(e) for e in range(epoch, epoch + together)]
-                for index in (np.concatenate(p) for p in zip(*parts, strict=True)):
-                    index, skip = index[skip:], max(0, skip - len(index))
-                    index = index[: total - done]
-                    if not len(index):
-                        continue
-                    state, metrics = self.advance(state, device, index, data)
-                    for step in metrics:
-                        self.keep(step, index.shape[1])
-                        done += 1
-                        if done % plan.steps == 0 or done == total:
-                            losses = self.record(state, done, done / plan.steps)
-                report(done, losses)
-                if self.call_back(state):
-                    break
-        if isinstance(self.guide, Automatic):
-            learned = self.guide.finish(trainer.problem, state.parameters, device)
-            state = replace(state, parameters={name: trainer.backend.leaf(value) for name, value in learned.items()})
-        return self.result(state)
+    # between two steps ---------------------------------------------------------------------------------------
 
-    def advance(
-        self, state: State, device: Any, index: np.ndarray, host: Mapping[str, np.ndarray]
-    ) -> tuple[State, list[dict[str, float]]]:
-        """Run a chunk of steps; the losses of each. Stop with everything so far if it goes wrong."""
-        after, metrics, good = self.trainer.run(state, device, index)
-        if good < len(index):
-            rows = index[good]
-            batch = self.trainer.problem.put({name: value[rows] for name, value in host.items()})
-            self.stop(after, batch, rows)
-        values = zip(*(self.trainer.backend.numpy(value).tolist() for value in metrics.values()), strict=True)
-        return after, [dict(zip(metrics, step, strict=True)) for step in values]
+    @contextmanager
+    def running(self, total: int | None) -> Iterator[Report]:
+        """Inside, signals are wishes to end, and what is raised has the fit so far."""
+        with self.interrupts, bar(type(self.algorithm).__name__, total, self.show) as report:
+            try:
+                yield report
+            except BaseException as error:
+                if self.state is not None and (isinstance(error, Exception) or not self.inside):
+                    self.hand_over(error)
+                raise
 
-    def stop(self, state: State, batch: Mapping[str, Any], rows: np.ndarray | None) -> None:
-        """Raise `NonFiniteError`, with the fit so far."""
-        step = int(state.step)
-        error = NonFiniteError(
-            f"the loss or its gradient stopped being finite at step {step}: "
-            f"{diagnose(self.trainer, state, batch, rows)}. The parameters of step {step} are kept in the error's "
-            "`fit`. Lower the learning rate, clip gradients (Adam(clip=1.0)), or bound scales away from 0.",
-            step,
-        )
-        error.fit = self.result(state)
-        raise error
+    def stepping(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """Take steps, and know of it when they raise."""
+        self.inside = True
+        found = step(*arguments)
+        self.inside = False
+        return found
 
-    def keep(self, losses: Mapping[str, float], rows: int) -> None:
-        """Keep the losses of a step on a batch of `rows` rows for the next record."""
-        for name, value in {**losses, "rows": rows}.items():
-            self.kept[name].append(value)
+    @property
+    def over(self) -> bool:
+        """Whether somebody wants the run to end."""
+        return self.ended or bool(self.interrupts.received)
 
-    def record(self, state: State, step: int, epoch: float) -> dict[str, float]:
-        """Add a line to the history: the losses kept since the last one, averaged over rows."""
-        rows = self.kept.pop("rows")
-        losses = {name: float(np.average(values, weights=rows)) for name, values in self.kept.items()}
-        self.kept.clear()
-        line = {"step": step, "epoch": epoch, "seconds": time.perf_counter() - self.clock, **losses}
-        for name, value in line.items():
-            self.history[name].append(value)
-        self.validate(state)
-        return losses
+    def took(self, losses: Mapping[str, float] | None, rows: int, report: Report) -> None:
+        """Count a step on so many rows; without losses, it was passed by."""
+        self.done += 1
+        if losses is not None:
+            self.failures = 0
+            self.record.keep(losses, rows)
+            report(self.done, losses)
 
-    def held_out(self, valid: Mapping[str, Any] | None) -> list[tuple[int, Any]]:
-        """The validation data, checked, on the device; in chunks of 1000 rows where rows have weights of their own."""
-        if valid is None:
-            return []
-        device = self.trainer.device(valid, "the validation data")
-        n, problem = len(next(iter(device.values()))), self.trainer.problem
-        most = n if problem.model.has_global(problem.data) else 1000
-        return [
-            (min(most, n - start), {name: value[start : start + most] for name, value in device.items()})
-            for start in range(0, n, most)
-        ]
-
-    def validate(self, state: State) -> None:
-        """Record the losses on the validation data, if there are any, with the same noise each time."""
-        if not self.held:
+    def line(self, whole: bool = True, call_back: bool = True) -> None:
+        """A line of the history, of the steps since the last one if there are any; validation, and callbacks."""
+        if not self.record.pending or self.record.step == self.done:
             return
-        key = self.trainer.backend.key(self.seed + 1)
-        sums: dict[str, float] = defaultdict(float)
-        for count, batch in self.held:
-            for role, loss in self.trainer.losses(state, batch, key).items():
-                sums[role] += count * float(loss)
-        for role, total in sums.items():
-            self.history[f"valid/{role}"].append(total / sum(count for count, _ in self.held))
+        assert self.state is not None
+        valid = {} if self.validation is None else self.validation.losses(self.state)
+        seconds = time.perf_counter() - self.clock
+        self.record.line({"step": self.done, "epoch": self.epoch, "seconds": seconds, **valid}, whole)
+        if valid and self.checkpoints:
+            self.checkpoints.consider(self.result())
+        if call_back:
+            self.ended |= any([bool(callback(self.result())) for callback in self.callbacks])
 
-    def stream(
-        self, data: Iterable[Any], valid: Mapping[str, Any] | None, epochs: int | None, steps: int | None
-    ) -> Fit:
-        """Train on batches as they come."""
-        epoch, done, double = 0, 0, backends.get(self.backend).double()
-        state: State | None = None
+    @property
+    def unlooked(self) -> int:
+        """How many steps may be taken before a checkpoint is due."""
+        return sys.maxsize if self.checkpoints is None else self.checkpoints.ahead(self.done)
 
-        def close(state: State) -> bool:
-            """Record the steps since the last line of the history; False when there are none."""
-            return bool(self.kept and self.record(state, done, epoch + 1))
+    def check_point(self) -> None:
+        """Write a checkpoint if it is time."""
+        if self.checkpoints and self.checkpoints.due(self.done):
+            self.checkpoints.write(self.result())
 
-        with bar(type(self.algorithm).__name__, steps, self.show) as report:
-            for now, batch in batches_of(data, epochs):
-                if state is not None and now > epoch and close(state) and self.call_back(state):
-                    break
-                epoch = now
-                try:
-                    host = to_host(batch, double=double)
-                    if state is None:
-                        state = self.start_stream(host)
-                        self.held = self.held_out(valid)
-                        done = int(state.step)
-                    device = self.trainer.device(host, f"batch {done}")
-                except DataError as error:
-                    if state is not None:
-                        close(state)
-                        error.fit = self.result(state)
-                    raise
-                after, metrics = self.trainer.step(state, device)
-                losses = {name: float(value) for name, value in metrics.items()}
-                finite = np.isfinite([losses[name] for name in self.trainer.loss_names]).all()
-                if not finite or not self.trainer.backend.all_finite(after.parameters):
-                    close(state)
-                    self.stop(state, device, None)
-                state, done = after, done + 1
-                self.keep(losses, len(next(iter(host.values()))))
-                report(done, losses)
-                if done % _STREAM_RECORD == 0 and len(self.kept["rows"]) >= _STREAM_RECORD:
-                    close(state)
-                if steps is not None and done >= steps:
-                    break
-        if state is None:
-            raise DataError("expected at least one batch; the stream was empty.")
-        if close(state):
-            self.call_back(state)
-        return self.result(state)
-
-    def start_stream(self, host: Mapping[str, np.ndarray]) -> State:
-        """The first look, at the first batch of a stream."""
-        state, model = self.start(host, None, full_batch=False), self.trainer.problem.model
-        shared = [site.name for site in model.sites.values() if not model.is_local(site)]
-        if shared and self.size is None:
-            raise DataError(
-                f"sites {shared} of the model are shared by all rows, and a stream does not tell how many there are; "
-                "expected their number, to weigh a batch against these sites. Write ppgen.fit(..., size=N)."
+    def failed(self, batch: Mapping[str, Any], rows: np.ndarray | None) -> None:
+        """Raise `NonFiniteError`; or pass the batch by, with the state before it."""
+        assert self.state is not None
+        fine = self.trainer.backend.all_finite(self.state.parameters)  # Pyro updates them in place
+        what = (
+            f"the loss or its gradient stopped being finite at step {self.done}: "
+            f"{diagnose(self.trainer, self.state, batch, rows)}."
+        )
+        if self.on_nonfinite == "raise" or self.failures == IN_A_ROW or not fine:
+            passed = f" {self.failures} batches in a row were passed by before it." if self.failures else ""
+            raise NonFiniteError(
+                f"{what}{passed} The parameters of step {self.done} are kept in the error's `fit`. Lower the learning rate, "
+                "clip gradients (Adam(clip=1.0)), or bound scales away from 0.",
+                self.done,
             )
-        return state
+        self.failures += 1
+        warnings.warn(
+            f"{what} The batch was passed by; the run goes on from the parameters before it.", RunWarning, stacklevel=5
+        )
+        self.state = replace(self.state, step=self.state.step + 1)
 
-    def call_back(self, state: State) -> bool:
-        """Run the callbacks; True when one wants to end."""
-        return any([callback(self.result(state)) is True for callback in self.callbacks])
+    # the end -------------------------------------------------------------------------------------------------
 
-    def result(self, state: State) -> Fit:
+    def finish(self, whole: bool, data: Mapping[str, Any] | None = None) -> Fit:
+        """The fit at the end of a run: its last line, what its guide does with all rows, and its last checkpoint."""
+        self.line(whole, call_back=not self.interrupts.received)
+        if isinstance(self.guide, Automatic) and data is not None:
+            assert self.state is not None
+            learned = self.guide.finish(self.trainer.problem, self.state.parameters, data)
+            leaves = {name: self.trainer.backend.leaf(value) for name, value in learned.items()}
+            self.state = replace(self.state, parameters=leaves)
+        fit = self.result()
+        if self.checkpoints:
+            self.checkpoints.write(fit)
+        if self.interrupts.received:
+            warnings.warn(
+                f"interrupted by {self.interrupts.received} after step {self.done}; this is the fit so far. To go on with it, "
+                + ("pass resume=True." if self.checkpoints else "pass resume=fit."),
+                RunWarning,
+                stacklevel=4,
+            )
+        return fit
+
+    def hand_over(self, error: BaseException) -> None:
+        """Give an exception the fit so far, as its `fit`, and write that to the run's directory."""
+        with suppress(Exception):  # the losses on validation data may be what failed
+            self.line(whole=False, call_back=False)
+        try:
+            fit = self.result()
+            if getattr(error, "fit", None) is None:
+                error.fit = fit  # pyright: ignore[reportAttributeAccessIssue]
+                error.add_note("The fit so far is kept in this exception's `fit`.")
+            if self.checkpoints and not self.inside and self.done:
+                self.checkpoints.write(fit)
+        except Exception as second:
+            error.add_note(f"The fit so far could not be kept: {second}")
+
+    def result(self) -> Fit:
         """The fit so far."""
-        history = {name: np.asarray(values) for name, values in self.history.items()}
         trainer = self.trainer
-        return Fit(trainer.problem, trainer.algorithm, trainer.backend.snapshot(state), history, trainer.train)
+        return Fit(
+            trainer.problem, trainer.algorithm, trainer.backend.snapshot(self.state), self.record.history(), trainer.train,
+            standing=self.record.standing(self.settings, self.epoch),
+        )  # fmt: skip
 
 
 def _can_be_guided(problem: Problem) -> bool:

@@ -10,12 +10,13 @@ import jax
 import numpy as np
 
 from ppgen import ops
-from ppgen.errors import DataError, NonFiniteError, ProgramError
+from ppgen.errors import DataError, NonFiniteError, ProgramError, RunWarning
 from ppgen.evaluation.inputs import caveat, dimensions
 from ppgen.evaluation.result import Evaluation
 from ppgen.inference import EVERYTHING
 from ppgen.inference.procedure import Procedure, SamplingWarning
 from ppgen.problem.problem import Problem
+from ppgen.training.interrupts import Interrupts
 from ppgen.training.progress import bar
 from ppgen.training.result import Fit
 from ppgen.training.trainer import State
@@ -96,7 +97,7 @@ class Course:
     done: int = 0
 
     def run(self, steps: int, show: bool | None) -> Fit:
-        """Take so many steps, or fewer where the procedure is finished before."""
+        """Take so many steps, or fewer where the procedure is finished before, or a signal wants the run to end."""
         procedure, problem, backend = self.procedure, self.problem, self.problem.backend
         clock, most = time.perf_counter(), max(1, -(-steps // _CHUNKS))
         batch, key = problem.device(problem.example, "the data"), backend.key(problem.seed)
@@ -109,8 +110,8 @@ class Course:
         with ops.activate(backend):
             state = procedure.init(problem, self.parameters, batch, backend.fold_in(key, 0))
         key = backend.fold_in(key, 1)
-        with bar(type(procedure).__name__, steps, show) as progress:
-            while self.done < steps and not bool(procedure.finished(state)):
+        with Interrupts() as interrupts, bar(type(procedure).__name__, steps, show) as progress:
+            while self.done < steps and not bool(procedure.finished(state)) and not interrupts.received:
                 before, turns = state, min(most, steps - self.done)
                 state, taken, infos = repeat(before, batch, key, self.done, turns, most)
                 good = self.good(infos, taken)
@@ -120,6 +121,12 @@ class Course:
                 if good < taken:
                     self.stop(state)
                 progress(self.done, {name: self.history[-1][name][-1] for name in procedure.reports})
+        if interrupts.received:
+            warnings.warn(
+                f"interrupted by {interrupts.received} after step {self.done} of {steps}; this is the fit so far.",
+                RunWarning,
+                stacklevel=4,
+            )
         return self.fit(state)
 
     def good(self, infos: Any, taken: int) -> int:

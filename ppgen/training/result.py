@@ -14,6 +14,7 @@ from ppgen.evaluation import Evaluation, generate
 from ppgen.inference.algorithm import Algorithm
 from ppgen.problem.problem import Problem
 from ppgen.training import keeping
+from ppgen.training.standing import Standing
 from ppgen.training.trainer import State
 
 
@@ -31,6 +32,7 @@ class Fit:
         draws: of a sampler: values of latent sites given the data, by site [chains, draws, ...].
         statistics: numbers of each draw, by name [chains, draws].
         evidence: log-probability of all rows together, where the algorithm estimates it.
+        standing: where the run stood, for `resume`.
     """
 
     problem: Problem = field(repr=False)
@@ -42,6 +44,7 @@ class Fit:
     draws: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     statistics: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     evidence: Evaluation | None = field(default=None, repr=False)
+    standing: Standing = field(default_factory=Standing, repr=False)
 
     @cached_property
     def params(self) -> dict[str, np.ndarray]:
@@ -57,6 +60,13 @@ class Fit:
     def seed(self) -> int:
         """The run's seed."""
         return self.problem.seed
+
+    @property
+    def valid(self) -> float | None:
+        """The loss on the validation data with these parameters: the model's; None where it was not taken at this step."""
+        names = sorted((name for name in self.history if name.startswith("valid/")), key=lambda n: n != "valid/model")
+        taken = names and len(self.history["step"]) and self.history["step"][-1] == int(self.state.step)
+        return float(self.history[names[0]][-1]) if taken else None
 
     def evaluate(self, data: Mapping[str, Any], particles: int = 1000, seed: int = 0, **options: Any) -> Any:
         """Log-likelihood of data in nats per row, with its error and its kind; see `ppgen.evaluation.likelihood`.

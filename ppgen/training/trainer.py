@@ -143,19 +143,23 @@ class Trainer:
         """One step on a batch: the new state, and the loss of each role in nats per row."""
         return self._step(state, self.device(batch))
 
-    def run(self, state: State, data: Mapping[str, Any], index: np.ndarray) -> tuple[State, dict[str, Any], int]:
+    def run(
+        self, state: State, data: Mapping[str, Any], index: np.ndarray, first: int = 0, last: int | None = None
+    ) -> tuple[State, dict[str, Any], int]:
         """Many steps on minibatches of arrays.
 
         Args:
             state: where to start.
             data: arrays that hold all rows (on the device, see `device`, or on the host).
             index: row numbers of each minibatch, [steps, batch size].
+            first: the minibatch to begin with.
+            last: the one to end before; by default all are taken. Parts of one index share what was compiled for it.
 
         Returns:
             The state after the last good step, the losses [steps], and how many steps were good: fewer than asked
             when a loss or gradient stopped being finite.
         """
-        return self._loop(state, self.device(data), index)
+        return self._loop(state, self.device(data), index, first, len(index) if last is None else last)
 
     def losses(self, state: State, batch: Mapping[str, Any], key: Any = None) -> dict[str, Any]:
         """The loss of each role on a batch, without an update."""

@@ -114,7 +114,7 @@ def test_under_the_posterior_every_weight_is_the_evidence(kind, lib):
 
 
 @pytest.mark.filterwarnings(NO_PLATE)
-def test_a_guide_made_of_the_model_has_the_full_covariance(lib):
+def test_a_guide_made_of_the_model_has_the_full_covariance(lib, tmp_path):
     fit = ppgen.fit(
         no_plate(lib), ppgen.guides.Laplace(), data={"x": X, "y": Y}, backend=lib.name, steps=400,
         optimizer=ppgen.Adam(0.05),
@@ -123,6 +123,8 @@ def test_a_guide_made_of_the_model_has_the_full_covariance(lib):
     tril = fit.params["guide.scale_tril"]
     np.testing.assert_allclose(tril @ tril.T, COVARIANCE, atol=1e-4)
     np.testing.assert_allclose(fit.evaluate({"x": X, "y": Y}, particles=4).nats, EVIDENCE, atol=1e-3)
+    loaded = ppgen.load(fit.save(tmp_path / "fit"), no_plate(lib), ppgen.guides.Laplace())
+    np.testing.assert_allclose(loaded.evaluate({"x": X, "y": Y}, particles=4).nats, EVIDENCE, atol=1e-3)
 
 
 def test_it_is_said_and_minibatches_are_refused(lib):

@@ -5,7 +5,7 @@ import pytest
 
 import ppgen
 from ppgen import dist, ops, param, plate, sample
-from ppgen.errors import DataError, ProgramError
+from ppgen.errors import CheckpointError, DataError, ProgramError
 
 DATA = {"x": np.zeros(4, np.float32)}
 CALLS = []
@@ -66,6 +66,32 @@ def test_the_weight_of_a_prior_may_follow_the_step(backend):
         grads.append(float(trainer.gradients(state, DATA)["loc"]))
         state, _ = trainer.step(state, DATA)
     assert grads[0] != pytest.approx(grads[2], abs=0.1)
+
+
+def test_constants_are_kept_with_the_fit(backend, tmp_path):
+    constants = {
+        "sd": ppgen.schedule(lambda step: 1.0 + step, settled=2.0),
+        "shift": np.ones(2, np.float32),
+        "kind": "kept",
+    }
+    fit = ppgen.fit(
+        model, data=DATA, constants=constants, steps=1, algorithm=ppgen.MaximumLikelihood(), backend=backend
+    )
+    loaded = ppgen.load(fit.save(tmp_path / "fit"), model)
+    assert loaded.evaluate(DATA).nats == pytest.approx(fit.evaluate(DATA).nats)
+    assert CALLS[-1] == "kept"
+
+
+def test_other_constants_must_be_given_again(tmp_path):
+    def scaled(rows, sd):
+        with plate("data", rows):
+            sample("x", dist.Normal(param("loc", 0.0), sd()))
+
+    fit = ppgen.fit(scaled, data=DATA, constants={"sd": lambda: 2.0}, steps=1, algorithm=ppgen.MaximumLikelihood())
+    path = fit.save(tmp_path / "fit")
+    with pytest.raises(CheckpointError, match=r"constants \['sd'\] that are no numbers"):
+        ppgen.load(path, scaled)
+    assert ppgen.load(path, scaled, constants={"sd": lambda: 2.0}).evaluate(DATA).nats == fit.evaluate(DATA).nats
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Procedures: algorithms that make their own steps, run by `fit` on all rows."""
 
+import contextlib
+import signal
 from dataclasses import dataclass, fields
 
 import jax
@@ -8,7 +10,7 @@ import pytest
 
 import ppgen
 from ppgen import dist, ops, param, plate, sample
-from ppgen.errors import DataError, IllegalPairing, NonFiniteError, ProgramError
+from ppgen.errors import DataError, IllegalPairing, NonFiniteError, ProgramError, RunWarning
 from ppgen.inference import PROCEDURES, Procedure
 from ppgen.inference.procedure import Result
 from ppgen.models.registry import MODELS
@@ -97,6 +99,20 @@ def test_a_report_that_is_not_finite_stops_the_run(backend, fails_at):
     fit = caught.value.fit
     assert fit.params["loc"] == pytest.approx(3 * (1 - 0.5**fails_at), abs=1e-6)
     assert len(fit.history.get("distance", ())) == fails_at
+
+
+def test_a_signal_ends_a_run(backend, monkeypatch):
+    """Between two chunks of steps; what they told so far is there."""
+
+    @contextlib.contextmanager
+    def bar(*_):
+        yield lambda done, metrics: signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("ppgen.training.procedures.bar", bar)
+    with pytest.warns(RunWarning, match="interrupted by SIGINT after step 2 of 40; this is the fit so far"):
+        fit = run(backend, Halfway(), steps=40)
+    assert fit.params["loc"] == pytest.approx(3 * (1 - 0.5**2), abs=1e-6)
+    assert fit.history["step"].tolist() == [1, 2]
 
 
 def test_what_is_for_games_alone_is_refused():

@@ -25,14 +25,14 @@ class Training(Arrays):
     ) -> Callable[..., Any]:
         """`step`, which gives the scalars `metrics`, repeated inside one compiled loop for as long as `losses` are finite.
 
-        The number of steps is an argument of the compiled code, so a shorter run does not compile again.
+        Where to begin and to end is an argument of the compiled code, so a shorter run does not compile again.
         """
 
         @jax.jit
-        def compiled(state: Any, data: Mapping[str, Any], index: Any, steps: Any) -> Any:
+        def compiled(state: Any, data: Mapping[str, Any], index: Any, first: Any, last: Any) -> Any:
             def unfinished(carry: Any) -> Any:
                 i, ok, _, _ = carry
-                return (i < steps) & ok
+                return (i < last) & ok
 
             def body(carry: Any) -> Any:
                 i, _, state, kept = carry
@@ -42,25 +42,24 @@ class Training(Arrays):
                 return i + 1, ok, state, {name: values.at[i].set(new[name]) for name, values in kept.items()}
 
             kept = {name: jnp.zeros(len(index)) for name in metrics}
-            i, ok, state, kept = jax.lax.while_loop(unfinished, body, (0, True, state, kept))
+            i, ok, state, kept = jax.lax.while_loop(unfinished, body, (first, True, state, kept))
             return state, kept, jnp.where(ok, i, i - 1), ok & is_finite(state.parameters)
 
         longest: dict[int, int] = {}  # steps compiled for, by batch size
 
-        def run(state: Any, data: Mapping[str, Any], index: np.ndarray) -> Any:
+        def run(state: Any, data: Mapping[str, Any], index: np.ndarray, first: int, last: int) -> Any:
             steps, size = index.shape
             longest[size] = max(steps, longest.get(size, 0))
             index = np.concatenate([index, np.zeros((longest[size] - steps, size), index.dtype)])
-            after, kept, good, fine = compiled(state, data, index, steps)
-            if steps < longest[size]:
-                kept = {name: values[:steps] for name, values in kept.items()}
+            after, kept, good, fine = compiled(state, data, index, first, last)
+            kept = {name: values[first:last] for name, values in kept.items()}
             good = int(good)
             while not fine:  # go again from the start, to the last state that was whole
-                after, _, _, fine = compiled(state, data, index, good)
+                after, _, _, fine = compiled(state, data, index, first, good)
                 good -= not fine
-                if good < 0:
+                if good < first:
                     return state, kept, 0
-            return after, kept, good
+            return after, kept, good - first
 
         return run
 

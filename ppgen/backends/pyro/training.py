@@ -31,9 +31,9 @@ class Training(Arrays):
         def fine(new: Mapping[str, torch.Tensor]) -> bool:
             return all(math.isfinite(float(new[name])) for name in losses)
 
-        def run(state: Any, data: Mapping[str, torch.Tensor], index: np.ndarray) -> Any:
+        def run(state: Any, data: Mapping[str, torch.Tensor], index: np.ndarray, first: int, last: int) -> Any:
             kept: list[dict[str, torch.Tensor]] = []
-            for rows in torch.as_tensor(index):
+            for rows in torch.as_tensor(index[first:last]):
                 state, new = step(state, {name: value[rows] for name, value in data.items()})
                 kept.append(new)
                 if not fine(new):

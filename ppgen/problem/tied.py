@@ -1,0 +1,39 @@
+"""Programs that hold numbers of their own for each row of the data, and so know these rows only."""
+
+from ppgen.backends.sites import Initialiser
+from ppgen.problem.arrays import cast
+from ppgen.problem.checks import plates
+from ppgen.problem.preflight import inspect
+from ppgen.problem.problem import Problem
+from ppgen.problem.program import Program
+
+FEW = 7  # rows that are enough for a look at programs which know no rows in particular
+
+
+def tied(problem: Problem) -> str | None:
+    """Why the programs run on all N rows of the data only; None where any number of rows will do.
+
+    The answer is kept with the problem. Where steps saw minibatches, programs were seen to run on any number.
+    """
+    if problem.model.one_row:
+        return "the model has no plate of rows"
+    if not problem.full_batch or plates.rows_of(problem.example) < 2:
+        return None
+    if "tied" not in problem.compiled:
+        pair = (problem.programs[role] for role in ("model", "guide") if role in problem.programs)
+        problem.compiled["tied"] = next(filter(None, (_reason(problem, program) for program in pair)), None)
+    return problem.compiled["tied"]
+
+
+def _reason(problem: Problem, program: Program) -> str | None:
+    rows = min(FEW, (plates.rows_of(problem.example) + 1) // 2)
+    arrays = {name: value[:rows] for name, value in cast(problem.example, problem.model).items()}
+    try:
+        again, _ = inspect(program, arrays, Initialiser(problem.seed), problem.specs)
+        plates.rows_match(again, arrays)
+    except Exception:  # whatever a program raises that cannot do with fewer rows
+        return f"the {program.role} has the number of rows, {problem.size}, written into it"
+    for name, parameter in again.parameters.items():
+        if parameter.shape != (shape := program.parameters[name].shape):
+            return f"the parameter {name!r} of the {program.role}, of shape {shape}, has numbers for each row"
+    return None
