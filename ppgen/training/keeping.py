@@ -54,7 +54,7 @@ def kept(fit: "Fit") -> Saved:
         "step": int(fit.state.step),
         "size": problem.size,
         "full_batch": problem.full_batch,
-        "rows": problem.rows,
+        "rows": None if problem.model.one_row else problem.rows,
         "train": list(fit.train),
         "evidence": None if fit.evidence is None else fit.evidence.to_dict(),
         "parameters": {name: list(value.shape) for name, value in fit.params.items()},
