@@ -26,6 +26,7 @@ from ppgen.problem.batch import Batch
 from ppgen.problem.problem import Problem
 
 ENOUGH_FOR_KHAT = 25
+OWN_NOISE = 0xA15  # folded into the seed's key: rows simulated from one seed share no noise with their annealing
 
 
 def annealed(
@@ -162,7 +163,7 @@ class _Annealer:
                 raise NoLikelihoodError(f"annealing moves the continuous latent sites of each row: {reason}. {advice}.")
         self.problem, self.parameters, self.particles = problem, parameters, particles
         self.path, self.batch_size, self.quantization = Path.up(temperatures), batch_size, quantization
-        self.key = problem.backend.key(seed)
+        self.key = problem.backend.fold_in(problem.backend.key(seed), OWN_NOISE)
 
     def evaluations(
         self, arrays: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray] | None = None

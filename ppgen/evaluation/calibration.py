@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ppgen.errors import NoLikelihoodError
-from ppgen.evaluation.comparison import printed
 from ppgen.evaluation.learned import Learned
 from ppgen.evaluation.predictive import thinned
+from ppgen.evaluation.printing import printed
 from ppgen.evaluation.simulated import as_data, resized, simulate
 from ppgen.inference.algorithm import positive
 from ppgen.problem.problem import Problem

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.evaluation.comparison import printed
 from ppgen.evaluation.inputs import entries, prepare
 from ppgen.evaluation.learned import Learned
 from ppgen.evaluation.loo import posterior_draws
+from ppgen.evaluation.printing import printed
 from ppgen.evaluation.simulated import simulate
 from ppgen.inference.algorithm import positive
 

@@ -1,6 +1,5 @@
 """Fits side by side on the same rows: paired differences, what each number is, and what training data tell."""
 
-import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 from ppgen.errors import DataError
 from ppgen.evaluation.inputs import entries
 from ppgen.evaluation.learned import Learned
+from ppgen.evaluation.printing import printed
 from ppgen.evaluation.result import Evaluation, plain
 from ppgen.problem.arrays import to_host
 from ppgen.problem.problem import Problem
@@ -125,16 +125,6 @@ class Comparison:
 
     def __repr__(self) -> str:
         return printed(self)
-
-
-def printed(table: Any) -> str:
-    """What a rich console would print, as plain text."""
-    from rich.console import Console
-
-    console = Console(file=io.StringIO(), width=120, no_color=True, highlight=False)
-    with console.capture() as found:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in found.get().rstrip().splitlines())
 
 
 def compare(
