@@ -5,11 +5,12 @@ Inside a running program these call the primitives of the active backend. A prog
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ppgen import backends, ops
+from ppgen.backends.catalogue import Catalogue
 from ppgen.backends.recorder import MARK, Recorder, running
 from ppgen.errors import PpgenError, ProgramError
 
@@ -137,41 +138,7 @@ def factor(name: str, log_factor: ops.Array) -> None:
     _running("factor").backend.factor(name, log_factor)
 
 
-class _Distributions:
-    """The active backend's distributions, under the names that both backends share; and the learnable ones."""
-
-    SHARED = (
-        "Bernoulli", "Beta", "BetaBinomial", "Binomial", "Categorical", "Cauchy", "Chi2", "Delta", "Dirichlet",
-        "Exponential", "Gamma", "Geometric", "Gumbel", "HalfCauchy", "HalfNormal", "InverseGamma", "LKJCholesky",
-        "Laplace", "LogNormal", "LowRankMultivariateNormal", "MixtureSameFamily", "Multinomial",
-        "MultivariateNormal", "Normal", "Pareto", "Poisson", "RelaxedBernoulli", "StudentT",
-        "TransformedDistribution", "Uniform", "VonMises", "Weibull", "ZeroInflatedPoisson",
-    )  # fmt: skip
-    learnable: ClassVar[dict[str, type]] = {}  # entered by ppgen.distributions
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if name in self.learnable:
-            return self.learnable[name]
-        if name not in self.SHARED:
-            raise AttributeError(
-                f"ppgen.dist has no {name!r}; expected one of {', '.join([*self.SHARED, *self.learnable])}. "
-                "A distribution of one backend only can be imported from that backend."
-            )
-        active = ops.active()
-        if active is None:
-            raise ProgramError(
-                f"ppgen.dist.{name} was called outside a running program; expected it inside a model or guide that ppgen.fit "
-                "runs. For a look at one by hand write: with ppgen.using('numpyro'): ..."
-            )
-        return active.distribution(name)
-
-    def __dir__(self) -> list[str]:
-        return [*self.SHARED, *self.learnable]
-
-
-dist = _Distributions()
+dist = Catalogue()
 
 
 @contextmanager

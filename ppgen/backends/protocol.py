@@ -248,8 +248,8 @@ class Programs(Protocol):
         """The framework's `factor`."""
         ...
 
-    def distribution(self, name: str) -> Callable[..., Distribution]:
-        """What makes the distribution called `ppgen.dist.<name>`."""
+    def distribution(self, name: str, **arguments: Any) -> Distribution:
+        """The distribution called `ppgen.dist.<name>`, of arguments by name; see `ppgen.backends.catalogue`."""
         ...
 
     def module(self, run: Any, name: str, net: Any) -> Callable[..., Any]:

@@ -106,6 +106,8 @@ def describe(constraint: Any) -> Support:
         return Support("integer", 0, 1, name)
     if name == "IntegerInterval":
         return Support("integer", bound("lower_bound"), bound("upper_bound"), name)
+    if name == "Multinomial":  # counts; that they have a sum, the density tells
+        return Support("integer", 0, None, name)
     if name in ("IntegerGreaterThan", "IntegerNonnegative", "IntegerPositive"):
         return Support("integer", bound("lower_bound"), None, name)
     if name in ("Real", "RealVector", "RealMatrix"):
@@ -114,7 +116,7 @@ def describe(constraint: Any) -> Support:
         return Support("real", bound("lower_bound"), None, name)
     if name in ("LessThan", "LessThanEq"):
         return Support("real", None, bound("upper_bound"), name)
-    if name in ("Interval", "OpenInterval", "HalfOpenInterval", "UnitInterval"):
+    if name in ("Interval", "OpenInterval", "HalfOpenInterval", "UnitInterval", "Circular"):
         return Support("real", bound("lower_bound"), bound("upper_bound"), name)
     if name == "Simplex":
         return Support("simplex", name=name)

@@ -159,7 +159,7 @@ def sampled_or_summed_out(problem: Problem) -> str | None:
     for site in problem.model.latent(problem.data):
         if site.support.kind == "point":
             return f"site {site.name!r} of the model has one value, and no density to draw it from"
-        if not site.support.discrete and site.real_shape is None:
+        if not (site.support.discrete or site.has_reals):
             return f"site {site.name!r} ({kind(site)}) is not the image of the reals under a map that the library knows"
         if site.support.discrete:
             if site.support.count is None:

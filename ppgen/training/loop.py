@@ -258,4 +258,4 @@ class Loop:
 def _can_be_guided(problem: Problem) -> bool:
     """Whether there are latent sites, all of them continuous: then a guide can be made of the model."""
     latent = problem.model.latent(problem.data)
-    return bool(latent) and all(site.reparameterised for site in latent)
+    return bool(latent) and all(site.has_reals for site in latent)

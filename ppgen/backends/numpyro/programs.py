@@ -16,7 +16,8 @@ from numpyro.distributions.transforms import biject_to
 
 from ppgen.backends import modules
 from ppgen.backends.numpyro.arrays import Arrays
-from ppgen.backends.numpyro.sites import OVERRIDES, _Native, _Recorder, _Sites, per_row
+from ppgen.backends.numpyro.distributions import make
+from ppgen.backends.numpyro.sites import _Native, _Recorder, _Sites, per_row
 from ppgen.backends.protocol import Inspected, Request, Run
 from ppgen.backends.recorder import Recorder
 from ppgen.backends.sites import Initialiser, Site
@@ -37,8 +38,8 @@ class Programs(Arrays):
     def factor(self, name: str, log_factor: Any) -> None:
         numpyro.factor(name, log_factor)
 
-    def distribution(self, name: str) -> Any:
-        return OVERRIDES.get(name) or getattr(nd, name)
+    def distribution(self, name: str, **arguments: Any) -> Any:
+        return make(name, **arguments)
 
     def module(self, run: Recorder, name: str, net: Any) -> Callable[..., Any]:
         return modules.jax_module(run, name, net)

@@ -6,31 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import numpyro.distributions as nd
 from jax import random
 from numpyro.primitives import Messenger
 
 from ppgen.backends.protocol import Run, Term
 from ppgen.backends.recorder import Recorder
 from ppgen.errors import ProgramError
-
-
-class BernoulliLogits(nd.BernoulliLogits):
-    """Bernoulli by log-odds l: log p(x) = x l - softplus(l), with the right gradient (x - 1/2) at l = 0."""
-
-    def log_prob(self, value: Any) -> Any:
-        """Log probability of `value` (0 or 1)."""
-        return value * self.logits - jax.nn.softplus(self.logits)
-
-
-def Bernoulli(probs: Any = None, logits: Any = None, *, validate_args: bool | None = None) -> nd.Distribution:
-    """NumPyro's Bernoulli, by `probs` or `logits`; the latter with ppgen's log density."""
-    if logits is not None and probs is None:
-        return BernoulliLogits(logits, validate_args=validate_args)
-    return nd.Bernoulli(probs=probs, logits=logits, validate_args=validate_args)
-
-
-OVERRIDES = {"Bernoulli": Bernoulli}
 
 
 class _Native(Exception):
