@@ -134,7 +134,27 @@ def deterministic(name: str, value: ops.Array) -> ops.Array:
 
 
 def factor(name: str, log_factor: ops.Array) -> None:
-    """Add `log_factor` to the program's log density."""
+    r"""Add a term to the model's log density.
+
+    .. math:: \log p(x, z) = \sum_i \log p(\text{site}_i) + \sum_j f_j
+
+    The model is then a target that need not sum to one: variational bounds, NUTS, HMC and SMC take it, `MaximumLikelihood` and
+    `EM` refuse it, and `evaluate` calls its number unnormalised. A guide is a distribution, and has none. See docs/factor.md.
+
+    Args:
+        name: unique within the program.
+        log_factor: the term f in nats: a number for each row inside the plate of rows, one for all rows outside.
+
+    Example:
+        >>> import numpy as np, ppgen
+        >>> from ppgen import dist, factor, sample
+        >>> def target():
+        ...     z = sample("z", dist.Normal(0.0, 1.0))
+        ...     factor("tilt", 2.0 * z)
+        >>> fit = ppgen.fit(target, data={}, algorithm=ppgen.NUTS(draws=200, warmup=200))
+        >>> 1.5 < fit.draws["z"].mean() < 2.5  # exp(2 z) N(z; 0, 1) is N(z; 2, 1), up to a factor
+        np.True_
+    """
     _running("factor").backend.factor(name, log_factor)
 
 

@@ -261,20 +261,6 @@ def test_a_factor_of_a_latent_has_particles(backend):
     np.testing.assert_allclose(Bound(model, backend).log_prob({"z": z}), expected, rtol=1e-5)
 
 
-def test_a_factor_moves_the_parameters(backend):
-    """The maximum of log N(x; loc, 1) - loc^2 / 2 is at half the mean."""
-
-    def model(rows):
-        loc = param("loc", 0.5)
-        with plate("data", rows):
-            sample("x", dist.Normal(loc, 1.0))
-            factor("prior", ops.broadcast_to(-(loc**2) / 2, (rows,)))
-
-    trainer = ppgen.Trainer(Bound(model, backend).problem, ppgen.MaximumLikelihood())
-    gradient = trainer.gradients(trainer.init(), {"x": X})["loc"]
-    assert float(gradient) == pytest.approx(0.5 - X.mean() + 0.5, abs=1e-6)
-
-
 def test_deterministic_gives_its_value_back_and_has_no_density(backend):
     def model(rows):
         loc = param("loc", 0.5)

@@ -1,11 +1,12 @@
 """New rows from the model."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ppgen.errors import DataError
+from ppgen.errors import DataError, Note
 from ppgen.problem.arrays import to_host
 from ppgen.problem.batch import Batch
 from ppgen.problem.problem import Problem
@@ -41,6 +42,13 @@ def generate(
     if emit not in ("draw", "mean"):
         raise ValueError(f"expected emit to be 'draw' or 'mean'; got {emit!r}.")
     model, backend = problem.model, problem.backend
+    if factors := [site.name for site in model.sites.values() if site.kind == "factor"]:
+        warnings.warn(
+            f"draws follow the sample sites alone; the model's factors {factors} weigh them no further. "
+            "fit.posterior has draws of the latent sites that follow them.",
+            Note,
+            stacklevel=3,
+        )
     host, count = _covariates(problem, rows, data)
     observed = [site.name for site in model.observed(problem.data)]
     key = backend.fold_in(backend.key(seed), 1)

@@ -119,4 +119,7 @@ def described(problem: Problem, arrays: Mapping[str, np.ndarray], quantization: 
                 "site is discrete, so bits per dimension are exact without it. Leave it out."
             )
         extra = continuous * float(np.log2(quantization))
-    return {"dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": caveat(problem)}
+    note = caveat(problem)
+    return {
+        "dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": note, "normalised": not note
+    }  # fmt: skip

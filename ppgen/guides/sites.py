@@ -14,7 +14,7 @@ from ppgen import nn, ops
 from ppgen.backends.sites import Site
 from ppgen.errors import ProgramError
 from ppgen.language import dist, module, param, plate, sample
-from ppgen.problem.batch import Batch
+from ppgen.problem.batch import Batch, rows_of
 from ppgen.problem.problem import Problem
 
 HIDDEN = (64, 64)  # of the encoder of local sites, where batches are parts of the data
@@ -96,7 +96,7 @@ class Latents:
                     f"{owner} is a guide of continuous sites; site {site.name!r} of the model is {what}, {site.support}. "
                     "Write a guide, or sum a discrete site out with ppgen.MaximumLikelihood()."
                 )
-        example = Batch(problem.device(problem.example), rows=len(next(iter(problem.example.values()))))
+        example = Batch(problem.device(problem.example), rows=rows_of(problem.example))
         draw = problem.joints()["model"].draw(example)
         self.sites = [
             Latent(site, problem.backend.bijection(draw.first(site.name)), site.row_dim(problem.rows))

@@ -16,6 +16,24 @@ def a_guide(problem: Problem) -> str | None:
     return None
 
 
+def normalised(problem: Problem) -> str | None:
+    """The model is a distribution of what it observes: sample sites alone, and some of them observed."""
+    for site in problem.model.sites.values():
+        if site.kind == "factor":
+            return (
+                f"the model has a factor {site.name!r}, so its density does not sum to one, and grows with the factor alone; "
+                "write the likelihood or the prior as a sample site"
+            )
+    if not problem.model.observed(problem.data):
+        return "no site of the model is observed, so there is no likelihood"
+    return None
+
+
+def factors_of_latent_sites(problem: Problem) -> str | None:
+    """Without latent sites a bound is the likelihood itself, which must be normalised."""
+    return None if problem.model.latent(problem.data) else normalised(problem)
+
+
 def densities(problem: Problem) -> str | None:
     """Every site of model and guide has a log density."""
     for program in filter(None, (problem.model, problem.guide)):
@@ -90,6 +108,8 @@ def a_guide_in_the_models_order(problem: Problem) -> str | None:
 
 def a_dreamable_model(problem: Problem) -> str | None:
     """The model can generate its own data."""
+    if not problem.model.observed(problem.data):
+        return "no site of the model is observed, so a dream has nothing to show"
     for site in problem.model.sites.values():
         if site.observed and site.name not in problem.model.observes:
             return (

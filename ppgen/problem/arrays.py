@@ -58,7 +58,7 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False) -> dict[str, np.n
     rows = {name: len(array) for name, array in arrays.items()}
     if len(set(rows.values())) > 1:
         raise DataError(f"expected the same number of rows in every entry; got {rows}. The first axis counts the rows.")
-    if not arrays or next(iter(rows.values())) == 0:
+    if 0 in rows.values():
         raise DataError(f"expected at least one row; got an empty batch {rows}. Leave empty batches out.")
     if cut:
         warnings.warn(

@@ -7,6 +7,11 @@ from ppgen.backends.protocol import SEEN
 from ppgen.errors import DataError
 
 
+def rows_of(arrays: Mapping[str, Any]) -> int:
+    """How many rows data have: those of their entries; without entries there is one, all that the program does."""
+    return len(next(iter(arrays.values()))) if arrays else 1
+
+
 class Batch(dict[str, Any]):
     """Named arrays over rows.
 
@@ -41,6 +46,11 @@ class Batch(dict[str, Any]):
                 f"expected one number of rows in a batch; got {lengths}. Every entry's first axis counts the rows."
             )
         return next(iter(lengths.values()), None)
+
+    @classmethod
+    def of_data(cls, entries: Mapping[str, Any]) -> "Batch":
+        """A batch of data, with the rows that these have."""
+        return cls(entries, rows=None if entries else 1)
 
     @property
     def row_count(self) -> int:

@@ -11,6 +11,7 @@ from ppgen.backends.protocol import SEEN, Backend
 from ppgen.backends.sites import Initialiser, Site
 from ppgen.errors import PpgenError, ProgramError
 from ppgen.problem.arrays import cast, check_finite, check_values
+from ppgen.problem.batch import rows_of
 from ppgen.problem.checks import closures, observations, parameters, plates, sites
 from ppgen.problem.program import Program
 
@@ -71,7 +72,7 @@ def preflight(
 
     nesting = max(program.nesting for program in programs.values())
     programs = {role: replace(program, nesting=nesting) for role, program in programs.items()}
-    return backend.arrange(programs, found, arrays, plates.rows_of(arrays)), found
+    return backend.arrange(programs, found, arrays, rows_of(arrays)), found
 
 
 def whole(entries: Iterable[str]) -> frozenset[str]:
@@ -82,7 +83,7 @@ def whole(entries: Iterable[str]) -> frozenset[str]:
 
 def inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initialiser) -> tuple[Program, Any]:
     """The program with its sites and parameters as one run on `arrays` finds them, and what else that run found."""
-    backend, rows = program.backend, plates.rows_of(arrays)
+    backend, rows = program.backend, rows_of(arrays)
     before = random.getstate(), tuple(np.random.get_state())
     try:
         with backend.watching() as met:
@@ -114,7 +115,7 @@ def _look_again(program: Program, arrays: Mapping[str, np.ndarray], full_batch: 
 
     A program that sees all the data in each step may have sizes of its own: all rows again.
     """
-    rows = plates.rows_of(arrays)
+    rows = rows_of(arrays)
     if not full_batch:
         arrays = {name: value[: (rows + 1) // 2] for name, value in arrays.items()}
     again, seen = inspect(program, arrays, create)
@@ -122,7 +123,7 @@ def _look_again(program: Program, arrays: Mapping[str, np.ndarray], full_batch: 
         raise _does_not_run(program, arrays, seen.trouble) from seen.trouble
     plates.batch_axes_are_plates(again)
     plates.rows_match(again, arrays)
-    plates.events_stay(program, again, rows, plates.rows_of(arrays))
+    plates.events_stay(program, again, rows, rows_of(arrays))
     if program.role == "model":
         observations.shapes(again, seen.observations, arrays)
 
@@ -132,7 +133,7 @@ def _does_not_run(program: Program, arrays: Mapping[str, np.ndarray], error: Exc
     notes = [note for note in getattr(error, "__notes__", ()) if note.startswith("(at ")]  # not JAX's own
     reason = " ".join([str(error).rstrip("."), *notes])
     return ProgramError(
-        f"the {program.role} does not run on a batch of {plates.rows_of(arrays)} rows ({shapes}): {reason}. Expected a "
+        f"the {program.role} does not run on a batch of {rows_of(arrays)} rows ({shapes}): {reason}. Expected a "
         "program that runs on any number of rows; where a size is at fault, take it from the data, as in "
         "plate('data', rows) or len(x), and call .to_event(1) where an axis is part of one event."
     )

@@ -13,6 +13,7 @@ from ppgen.backends.sites import Initialiser, Parameter
 from ppgen.errors import DataError
 from ppgen.problem.arrays import cast, check_shapes, check_values, to_host
 from ppgen.problem.automatic import Automatic
+from ppgen.problem.batch import rows_of
 from ppgen.problem.checks import plates, sites
 from ppgen.problem.joint import Joint
 from ppgen.problem.preflight import inspect, preflight, whole
@@ -91,7 +92,7 @@ class Problem:
     ) -> None:
         library: Backend = backends.get(backend)
         arrays = to_host(data, double=library.double())
-        count = plates.rows_of(arrays)
+        count = rows_of(arrays)
         size = count if size is None else size
         full_batch = count == size if full_batch is None else full_batch
         if isinstance(guide, Automatic):
@@ -171,7 +172,7 @@ class Problem:
                 "takes. Correct the names, or leave them out."
             )
         missing = [n for n in first if n not in names and n not in self.model.sites and not n.startswith(SEEN)]
-        if missing or not self.model.observed(whole(names)):
+        if missing or (self.model.observed(self.data) and not self.model.observed(whole(names))):
             raise DataError(
                 f"expected the entries of the first batch, {first}; got {sorted(names)}"
                 + (f", without {missing}" if missing else "")

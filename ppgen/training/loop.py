@@ -15,6 +15,7 @@ from ppgen.guides import MeanField
 from ppgen.inference.algorithm import Algorithm
 from ppgen.problem.arrays import to_host
 from ppgen.problem.automatic import Automatic
+from ppgen.problem.batch import rows_of
 from ppgen.problem.problem import Problem
 from ppgen.training import keeping
 from ppgen.training.batches import Epochs, batches_of
@@ -87,7 +88,7 @@ class Loop:
     ) -> Fit:
         """Train on arrays that fit in memory."""
         host = to_host(data, double=backends.get(self.backend).double())
-        n = len(next(iter(host.values())))
+        n = rows_of(host)
         size = min(batch_size or n, n)
         few = n if size == n else min(n, _LOOK)
         state = self.start({name: value[:few] for name, value in host.items()}, n, full_batch=size == n)
@@ -167,7 +168,7 @@ class Loop:
         if valid is None:
             return []
         device = self.trainer.device(to_host(valid, double=self.trainer.backend.double()), "the validation data")
-        n, problem = len(next(iter(device.values()))), self.trainer.problem
+        n, problem = rows_of(device), self.trainer.problem
         most = n if problem.model.has_global(problem.data) else 1000
         return [
             (min(most, n - start), {name: value[start : start + most] for name, value in device.items()})
@@ -221,7 +222,7 @@ class Loop:
                     close(state)
                     self.stop(state, device, None)
                 state, done = after, done + 1
-                self.keep(losses, len(next(iter(host.values()))))
+                self.keep(losses, rows_of(host))
                 report(done, losses)
                 if done % _STREAM_RECORD == 0 and len(self.kept["rows"]) >= _STREAM_RECORD:
                     close(state)

@@ -177,6 +177,7 @@ class Course:
             dimensions=dimensions(problem.model, problem.example),
             kind="estimate",
             estimator=f"all rows together, by {type(self.procedure).__name__}",
-            note=caveat(problem),
+            note=(note := caveat(problem)),
+            normalised=not note,
         )
         return replace(found, stderr=error / rows)

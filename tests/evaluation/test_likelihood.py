@@ -205,17 +205,6 @@ def test_the_way_out_after_a_gan(backend, gaussian):
     assert fit.evaluate(data, particles=10).kind == "lower bound"
 
 
-def test_factors_are_told(ready):
-    def model(rows):
-        loc = param("loc", 0.0)
-        with plate("data", rows):
-            x = sample("x", dist.Normal(loc, 1.0))
-            ppgen.factor("push", 0.1 * x)
-
-    found = likelihood(*ready(model, None, {"x": np.ones(4, np.float32)}))
-    assert "factors ['push']" in found.note
-
-
 def test_evidence_of_local_sites_is_the_sum_over_rows(ready, gaussian):
     found = evidence(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x}), particles=5)
     assert found.total == pytest.approx(gaussian.log_prob.sum(), abs=1e-3)

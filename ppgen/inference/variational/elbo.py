@@ -75,11 +75,19 @@ class ELBO(Algorithm):
             return (
                 needs.densities,
                 needs.a_guide,
+                needs.factors_of_latent_sites,
                 needs.known_densities_of_draws,
                 needs.weights_of_the_full_data,
                 *order,
             )
-        return (needs.densities, needs.a_guide, needs.known_densities_of_draws, needs.a_reparameterised_guide, *order)
+        return (
+            needs.densities,
+            needs.a_guide,
+            needs.factors_of_latent_sites,
+            needs.known_densities_of_draws,
+            needs.a_reparameterised_guide,
+            *order,
+        )
 
     def brings(self, problem: Problem) -> dict[str, Any]:
         """The learned baseline."""

@@ -41,11 +41,12 @@ def every_entry_is_used(model: Program, guide: Program | None, arrays: Mapping[s
 
 
 def something_is_observed(model: Program, arrays: Mapping[str, np.ndarray]) -> None:
-    """A model without observations has nothing to learn from."""
-    if not model.observed(arrays):
+    """Data that nothing observes have a wrong name; without data, or with a factor of them, the model is a target as it is."""
+    factors = any(site.kind == "factor" for site in model.sites.values())
+    if arrays and not factors and not model.observed(arrays):
         raise ProgramError(
             f"no site of the model is observed: expected data for one of {list(model.sites)}; got {sorted(arrays)}. "
-            "Name the data after the site they observe (or pass obs= in a native program)."
+            "Name the data after the site they observe (or pass obs= in a native program); pass data={} where nothing is."
         )
 
 

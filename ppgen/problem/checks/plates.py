@@ -6,12 +6,8 @@ from typing import Any
 import numpy as np
 
 from ppgen.errors import ProgramError
+from ppgen.problem.batch import rows_of
 from ppgen.problem.program import Program
-
-
-def rows_of(arrays: Mapping[str, np.ndarray]) -> int:
-    """How many rows a batch has."""
-    return len(next(iter(arrays.values())))
 
 
 def batch_axes_are_plates(program: Program) -> None:
