@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ppgen.errors import DataError, Note
+from ppgen.evaluation.weights import once
 from ppgen.problem.arrays import to_host
 from ppgen.problem.batch import Batch
 from ppgen.problem.problem import Problem
@@ -55,7 +56,7 @@ def generate(
 
     given = {name: backend.array(np.asarray(value)[None]) for name, value in (shared or {}).items()}
 
-    def draw(parameters: Any, batch: Any, key: Any) -> dict[str, Any]:
+    def draw(parameters: Any, batch: Any, given: Any, key: Any) -> dict[str, Any]:
         batch = Batch(batch, rows=count) | Batch(given, rows=count, drawn=given)
         joints = problem.joints(parameters, key)
         p, q = joints["model"], joints.get("guide")
@@ -65,7 +66,7 @@ def generate(
             batch = batch | Batch({n: drawn[n] for n in names}, rows=count, drawn=names)
         return dict(p.dream(batch, emit=observed if emit == "mean" else ()).values)
 
-    values = backend.without_gradients(draw)(parameters, problem.device(host), key)
+    values = once(problem, ("generate", count, emit), draw)(parameters, problem.device(host), given, key)
     return {name: backend.numpy(value)[0] for name, value in values.items() if name in model.sites}
 
 

@@ -1,7 +1,7 @@
 """`Evaluation`: a log-likelihood together with what kind of number it is."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,10 @@ class Evaluation:
     def total(self) -> float:
         """Log-likelihood of all rows, in nats."""
         return self.nats * self.rows
+
+    def noting(self, note: str) -> "Evaluation":
+        """The same with one more note."""
+        return replace(self, note="; ".join(filter(None, (self.note, note))))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain Python values that JSON can hold; numbers that are not finite become strings."""

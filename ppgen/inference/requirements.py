@@ -134,6 +134,15 @@ def weights_of_the_full_data(problem: Problem) -> str | None:
     return None
 
 
+def held_draws_of_the_full_data(problem: Problem) -> str | None:
+    """A draw without a gradient that all rows share is judged by all rows at once; one of a row, by that row."""
+    latent = [] if problem.guide is None else problem.guide.latent(problem.data)
+    held = [site for site in latent if not site.reparameterised] or latent
+    if problem.guide is None or problem.full_batch or all(map(problem.guide.is_local, held)):
+        return None
+    return weights_of_the_full_data(problem)
+
+
 def enumerable_latents(problem: Problem) -> str | None:
     """Latent sites are discrete and few."""
     total = 1

@@ -71,9 +71,14 @@ class Fit:
             return evaluation.predictive(
                 self.problem, self.state.parameters, self.draws, data, particles=particles, seed=seed, **options
             )
-        return evaluation.likelihood(
+        found = evaluation.likelihood(
             self.problem, self.state.parameters, data, particles=particles, seed=seed, **options
         )
+        if found.particles and "guide" not in self.train and self.problem.owned.get("guide"):
+            return found.noting(
+                "the guide was held fixed in this run, so the bound may be far from the truth; train it too"
+            )
+        return found
 
     def posterior(
         self, data: Mapping[str, Any] | None = None, draws: int | None = None, seed: int = 0, **options: Any
