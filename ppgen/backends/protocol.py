@@ -28,8 +28,17 @@ Parameters = Mapping[str, Any]
 SEEN = "seen:"
 """Begins the name of an entry that says in which rows a site is observed: `seen:y` [rows], booleans, beside `y`."""
 
+KEPT = "kept:"
+"""Begins the name of an entry that says which numbers of a site are known: `kept:x`, booleans shaped like `x`. The others count
+in no density: `x` has a value of its support there, which nothing depends on."""
+
 REAL = "real:"
 """Begins the name of an entry that gives a site by its unconstrained value: `real:z` is mapped onto the support of `z`."""
+
+
+def bare(name: str) -> str:
+    """The name of the entry that an entry `seen:y` or `kept:y` tells of; of other entries, their own."""
+    return name.removeprefix(SEEN).removeprefix(KEPT)
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,11 @@ class Inspected(Protocol):
     @property
     def arguments(self) -> tuple[str, ...]:
         """The names that the program looks up in a batch."""
+        ...
+
+    @property
+    def observes(self) -> Mapping[str, str]:
+        """In a native program, the argument that each observed site observes."""
         ...
 
     def call(self, available: Mapping[str, Any], rows: int | None) -> Any:

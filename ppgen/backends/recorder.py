@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from ppgen import ops
-from ppgen.backends.protocol import REAL, SEEN, Inspected, Request, Term
+from ppgen.backends.entries import Entries
+from ppgen.backends.protocol import KEPT, REAL, SEEN, Inspected, Request, Term
 from ppgen.backends.sites import Initialiser, Parameter, Site
 from ppgen.backends.support import support_of
-from ppgen.errors import DataError, IllegalPairing, ProgramError
+from ppgen.errors import DataError, IllegalPairing, PpgenError, ProgramError
 
 MARK = "_ppgen"  # in a message's `infer`: the site was written with ppgen.sample
 
@@ -252,6 +253,9 @@ class Recorder(ABC):
             return self.summed(msg, self.scaled_log_density(msg) + self.slope(msg))
         if not has_density(msg["fn"]):
             return None
+        kept = self.given.get(KEPT + self.program.observes.get(msg["name"], msg["name"]))
+        if kept is not None and how == "given":
+            msg = msg | {"fn": Entries(msg["name"], msg["fn"], kept)}
         if self.create is not None and how == "given":
             return self.try_log_density(msg)
         return self.summed(msg, self.scaled_log_density(msg))
@@ -270,6 +274,8 @@ class Recorder(ABC):
         try:
             with warnings.catch_warnings(action="ignore"):
                 return self.summed(msg, self.scaled_log_density(msg))
+        except PpgenError:
+            raise
         except Exception as error:
             self.trouble = self.trouble or error
             return None

@@ -42,6 +42,18 @@ class Support:
         """How many integers the set has, None where that is not finite or not known."""
         return None if self.values is None else len(self.values)
 
+    @property
+    def inside(self) -> tuple[float, float]:
+        """Two numbers of the set, by which missing ones are filled."""
+        low, high = (None if end is None or math.isnan(end) else end for end in (self.low, self.high))
+        if self.kind == "integer":
+            return (low or 0, (low or 0) + 1)
+        if low is not None and high is not None:
+            return ((low + high) / 2, (low + 3 * high) / 4)
+        if low is not None or high is not None:
+            return (low + 1, low + 2) if high is None else (high - 1, high - 2)  # pyright: ignore[reportOptionalOperand]  # one is
+        return (0.0, 1.0)
+
     def outside(self, values: np.ndarray) -> np.ndarray:
         """True where an entry of `values` (a whole row for a simplex) is not in the set; never for `other`."""
         values = np.asarray(values)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.backends.protocol import SEEN
+from ppgen.backends.protocol import KEPT, SEEN
 from ppgen.backends.sites import Site
 from ppgen.errors import DataError, NoLikelihoodError
 from ppgen.inference.algorithm import positive
@@ -41,7 +41,9 @@ def dimensions(program: Program, given: Mapping[str, Any], *, continuous_only: b
         if continuous_only and (site.support.discrete or _one_hot(site)):
             continue
         classes = math.prod(site.event_shape[-1:]) if _one_hot(site) else 1
-        share = np.mean(given[SEEN + site.name]) if SEEN + site.name in given else 1
+        entry = program.observes.get(site.name, site.name)
+        marks = [given[mark + entry] for mark in (SEEN, KEPT) if mark + entry in given]
+        share = np.mean(marks[0]) if marks else 1
         count += program.atoms(site) // classes * share
     return count
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ppgen.backends.protocol import SEEN
+from ppgen.backends.protocol import KEPT, SEEN, bare
 from ppgen.backends.sites import Site
 from ppgen.errors import DataError, NoLikelihoodError
 from ppgen.evaluation.diagnostics import agreement
@@ -145,10 +145,11 @@ def _tree(
     }
     observes = {entry: site for site, entry in model.observes.items()}
     for entry, array in arrays.items():
-        if entry.startswith(SEEN):
+        if bare(entry) != entry:
             continue
-        if SEEN + entry in arrays:  # missing values are NaN, as ArviZ has it
-            array = np.where(arrays[SEEN + entry], array.T, np.nan).T
+        for mark in (SEEN, KEPT):  # missing values are NaN, as ArviZ has it
+            if mark + entry in arrays:
+                array = np.where(arrays[mark + entry].T, array.T, np.nan).T
         name = observes.get(entry, entry)
         if entry in model.sites:
             groups["observed_data"][name] = names.of(model.sites[entry]), _rows_first(array, model, model.sites[entry])

@@ -2,6 +2,7 @@
 
 from itertools import zip_longest
 
+from ppgen.backends.protocol import KEPT, bare
 from ppgen.backends.sites import Site
 from ppgen.problem.problem import Problem
 
@@ -69,6 +70,14 @@ def a_latent_site(problem: Problem) -> str | None:
     """There is something to infer."""
     if not problem.model.latent(problem.data):
         return "every site of the model is observed, so there is nothing for a guide to do"
+    return None
+
+
+def complete_data(problem: Problem) -> str | None:
+    """No single numbers of the data are missing."""
+    for name in problem.entries:
+        if name.startswith(KEPT):
+            return f"numbers of {bare(name)!r} are missing, and a critic compares whole rows"
     return None
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ppgen import ops
-from ppgen.backends.protocol import SEEN, Request, Run
+from ppgen.backends.protocol import KEPT, Request, Run, bare
 from ppgen.backends.sites import Site
 from ppgen.errors import ProgramError
 from ppgen.problem.batch import Batch
@@ -172,7 +172,7 @@ class Joint:
         key = self._key if request.draw is None else self._fresh()
         fixed, drawn = values.split()
         request = replace(request, training=self.training)
-        fixed = {name: value for name, value in fixed.items() if name.removeprefix(SEEN) not in drawn}  # whole by now
+        fixed = {name: value for name, value in fixed.items() if bare(name) not in drawn}  # whole by now
         run: Run = self.backend.run(self.program, self.parameters, key, fixed, drawn, values.rows, particles, request)
         return Trace(
             self.program,
@@ -211,5 +211,7 @@ def _with_arguments(dream: Trace, batch: Batch) -> Trace:
         argument = dream.program.observes.get(site.name) if site.observed else site.name
         if argument is not None and argument in batch:
             data = batch[argument]
-            also[argument] = drawn[site.name].reshape(dream.particles, *data.shape) + 0 * data
+            value = drawn[site.name].reshape(dream.particles, *data.shape) + 0 * data
+            kept = batch.get(KEPT + argument)  # a dream lacks what the data lack
+            also[argument] = value if kept is None else ops.where(kept, value, data)
     return replace(dream, also=also | {name: batch[name] for name in batch.drawn})

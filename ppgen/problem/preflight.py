@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.backends.protocol import SEEN, Backend
+from ppgen.backends.protocol import SEEN, Backend, bare
 from ppgen.backends.sites import Initialiser, Site
 from ppgen.errors import PpgenError, ProgramError
 from ppgen.problem.arrays import cast, check_finite, check_values
@@ -66,6 +66,7 @@ def preflight(
     check_values(arrays, p, "the batch")
     if guide is not None:
         sites.match(p, programs["guide"], given)
+    observations.nothing_reads_what_is_missing(p, found, arrays)
     if not full_batch or seen.trouble:
         for program in programs.values():
             _look_again(program, arrays, full_batch, create)
@@ -78,7 +79,7 @@ def preflight(
 def whole(entries: Iterable[str]) -> frozenset[str]:
     """Names of the entries that are given in every row."""
     names = set(entries)
-    return frozenset(n for n in names if not n.startswith(SEEN) and SEEN + n not in names)
+    return frozenset(n for n in names if bare(n) == n and SEEN + n not in names)
 
 
 def inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initialiser) -> tuple[Program, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ppgen import backends
-from ppgen.backends.protocol import SEEN, Backend
+from ppgen.backends.protocol import Backend, bare
 from ppgen.backends.sites import Initialiser, Parameter
 from ppgen.errors import DataError
 from ppgen.problem.arrays import cast, check_shapes, check_values, to_host
@@ -30,12 +30,13 @@ class Problem:
         model: p(x, z), a function with `sample` statements; or a native Pyro or NumPyro program.
         guide: q(z | x), if there is one; or one that is made of the model, `ppgen.guides.MeanField()`.
         data: a first batch: arrays by site or argument name, their first axis counting rows. A masked array of NumPy gives
-            a site in some rows; in the others it is latent.
+            a site in some rows; in the others it is latent. One that masks single numbers drops their terms.
         backend: "numpyro" or "pyro".
         size: number of rows N of the whole data, which weighs global sites; by default that of this batch.
         rows: name of the plate of rows in a native program, where it is in doubt.
         full_batch: whether all batches have N rows; by default, whether this one has.
         seed: seed of the initial parameters.
+        missing: "nan" where NaN stands for a missing number, whose term is dropped; by default NaN is an error.
 
     Attributes:
         programs: the inspected programs by role.
@@ -50,6 +51,7 @@ class Problem:
         owners: parameters that live in a user's torch network.
         example: the batch it met, on the host.
         seed: the seed of `start`.
+        missing: what stands for a missing number.
         compiled: what was made of this problem and is kept: compiled functions, problems of other entries.
 
     Raises:
@@ -76,6 +78,7 @@ class Problem:
     owners: Mapping[str, Any]
     example: Mapping[str, np.ndarray]
     seed: int
+    missing: str | None
     compiled: dict[Any, Any]
 
     def __init__(
@@ -89,15 +92,16 @@ class Problem:
         rows: str | None = None,
         full_batch: bool | None = None,
         seed: int = 0,
+        missing: str | None = None,
     ) -> None:
         library: Backend = backends.get(backend)
-        arrays = to_host(data, double=library.double())
+        arrays = to_host(data, double=library.double(), missing=missing)
         count = rows_of(arrays)
         size = count if size is None else size
         full_batch = count == size if full_batch is None else full_batch
         if isinstance(guide, Automatic):
             about = {"backend": library, "size": size, "rows": rows, "full_batch": full_batch, "seed": seed}
-            guide = guide.program(Problem(model, data=data, **about))
+            guide = guide.program(Problem(model, data=data, missing=missing, **about))
         programs, start = preflight(model, guide, library, arrays, seed=seed, rows_plate=rows, full_batch=full_batch)
         self._set(
             backend=library,
@@ -107,6 +111,7 @@ class Problem:
             data=whole(arrays),
             example=arrays,
             seed=seed,
+            missing=missing,
             start=start,
             **_shared_out(programs, library),
         )
@@ -166,12 +171,12 @@ class Problem:
             return self.compiled[names]
         first = sorted(self.entries)
         known = {*self.model.sites, *self._defaults}
-        if unknown := sorted(n for n in names - set(first) if n.removeprefix(SEEN) not in known):
+        if unknown := sorted(n for n in names - set(first) if bare(n) not in known):
             raise DataError(
                 f"expected the entries of the first batch, {first}; got {sorted(names)}, with {unknown}, which no program "
                 "takes. Correct the names, or leave them out."
             )
-        missing = [n for n in first if n not in names and n not in self.model.sites and not n.startswith(SEEN)]
+        missing = [n for n in first if n not in names and n not in self.model.sites and bare(n) == n]
         if missing or (self.model.observed(self.data) and not self.model.observed(whole(names))):
             raise DataError(
                 f"expected the entries of the first batch, {first}; got {sorted(names)}"
@@ -195,7 +200,7 @@ class Problem:
         Raises:
             DataError: NaN, infinity, a value outside the support of its site, or a shape unlike the first batch's.
         """
-        arrays = cast(to_host(batch, double=self.backend.double()), self.model)
+        arrays = cast(to_host(batch, double=self.backend.double(), missing=self.missing), self.model)
         check_shapes(arrays, self.entries, where)
         check_values(arrays, self.model, where)
         return arrays

@@ -34,6 +34,7 @@ def fit(
     train: tuple[str, ...] | None = None,
     resume: Fit | None = None,
     progress: bool | None = None,
+    missing: str | None = None,
 ) -> Fit:
     """Learn a model (and a guide) from data.
 
@@ -59,6 +60,8 @@ def fit(
         train: roles that learn; the others are held fixed. All by default.
         resume: a fit (perhaps from `ppgen.load`) to go on from, up to `epochs` or `steps` in all.
         progress: show a bar; by default where stderr is a terminal.
+        missing: "nan" where NaN stands for a missing number: its term is dropped (docs/missing.md). By default
+            NaN is an error.
 
     Returns:
         A `Fit`: parameters, history, and what can be asked of them.
@@ -87,11 +90,12 @@ def fit(
     if isinstance(algorithm, Procedure):
         return proceed(
             model, guide, data, algorithm, backend=backend, steps=steps if epochs is None else epochs, seed=seed, rows=rows,
-            params=params, progress=progress, batch_size=batch_size, valid=valid, optimizer=optimizer,
+            missing=missing, params=params, progress=progress, batch_size=batch_size, valid=valid, optimizer=optimizer,
             callbacks=tuple(callbacks), size=size, train=train, resume=resume,
         )  # fmt: skip
     loop = Loop(
         model, guide, algorithm, optimizer, backend, size, rows, train, seed, tuple(callbacks), progress, params, resume,
+        missing,
     )  # fmt: skip
     if isinstance(data, Mapping):
         return loop.arrays(data, valid, epochs, steps, batch_size)

@@ -33,6 +33,7 @@ def save(fit: "Fit", path: Path) -> Path:
         "size": problem.size,
         "full_batch": problem.full_batch,
         "rows": problem.rows,
+        "missing": problem.missing,
         "train": list(fit.train),
         "evidence": None if fit.evidence is None else fit.evidence.to_dict(),
         "parameters": {name: list(value.shape) for name, value in fit.params.items()},

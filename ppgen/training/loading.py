@@ -45,6 +45,7 @@ def load(
     problem = Problem(
         model, guide, data=arrays["example"], backend=backend or manifest["backend"], size=manifest["size"],
         rows=manifest["rows"], full_batch=manifest["full_batch"], seed=manifest["seed"],
+        missing=manifest.get("missing"),
     )  # fmt: skip
     if isinstance(algorithm, Procedure):
         return _of_a_procedure(problem, algorithm, manifest, arrays)

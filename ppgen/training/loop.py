@@ -46,6 +46,7 @@ class Loop:
     show: bool | None
     params: Mapping[str, np.ndarray] | Fit | None
     resume: Fit | None
+    missing: str | None = None
     history: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     kept: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # steps since the last record
     held: list[tuple[int, Any]] = field(default_factory=list)  # validation data in chunks
@@ -75,7 +76,7 @@ class Loop:
     def _problem(self, guide: Any, example: Mapping[str, np.ndarray], size: int | None, full_batch: bool) -> Problem:
         return Problem(
             self.model, guide, data=example, backend=self.backend, size=self.size or size, rows=self.rows,
-            full_batch=full_batch, seed=self.seed,
+            full_batch=full_batch, seed=self.seed, missing=self.missing,
         )  # fmt: skip
 
     def arrays(
@@ -87,7 +88,7 @@ class Loop:
         batch_size: int | None,
     ) -> Fit:
         """Train on arrays that fit in memory."""
-        host = to_host(data, double=backends.get(self.backend).double())
+        host = to_host(data, double=backends.get(self.backend).double(), missing=self.missing)
         n = rows_of(host)
         size = min(batch_size or n, n)
         few = n if size == n else min(n, _LOOK)
@@ -167,7 +168,8 @@ class Loop:
         """The validation data, checked, on the device; in chunks of 1000 rows where rows have weights of their own."""
         if valid is None:
             return []
-        device = self.trainer.device(to_host(valid, double=self.trainer.backend.double()), "the validation data")
+        host = to_host(valid, double=self.trainer.backend.double(), missing=self.missing)
+        device = self.trainer.device(host, "the validation data")
         n, problem = rows_of(device), self.trainer.problem
         most = n if problem.model.has_global(problem.data) else 1000
         return [
@@ -204,7 +206,7 @@ class Loop:
                     break
                 epoch = now
                 try:
-                    host = to_host(batch, double=double)
+                    host = to_host(batch, double=double, missing=self.missing)
                     if state is None:
                         state = self.start_stream(host)
                         self.held = self.held_out(valid)

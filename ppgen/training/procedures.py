@@ -35,6 +35,7 @@ def proceed(
     rows: str | None,
     params: Any,
     progress: bool | None,
+    missing: str | None = None,
     **others: Any,
 ) -> Fit:
     """Run a procedure on all rows of the data.
@@ -57,7 +58,7 @@ def proceed(
         raise DataError(
             f"{name} sees all rows at each step; expected a dict of arrays; got {type(data).__name__}. Join the batches."
         )
-    problem = Problem(model, guide, data=data, backend=backend, rows=rows, full_batch=True, seed=seed)
+    problem = Problem(model, guide, data=data, backend=backend, rows=rows, full_batch=True, seed=seed, missing=missing)
     procedure.check(problem, EVERYTHING)
     problem = procedure.cast(problem)
     start = {name: problem.backend.leaf(value) for name, value in problem.parameters(params).items()}

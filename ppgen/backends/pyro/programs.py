@@ -12,7 +12,7 @@ import torch
 from torch.distributions import kl_divergence
 
 from ppgen.backends import modules
-from ppgen.backends.protocol import SEEN, Inspected, Request, Run, Term
+from ppgen.backends.protocol import SEEN, Inspected, Request, Run, Term, bare
 from ppgen.backends.pyro.arrays import Arrays
 from ppgen.backends.pyro.bijections import bijection
 from ppgen.backends.pyro.distributions import make
@@ -162,7 +162,7 @@ class Programs(Arrays):
         fixed = {name for program in programs.values() for name in program.arguments}
         drawn = {site.name for site in programs["guide"].latent()} if "guide" in programs else set()
         drawn = (drawn | {name.removeprefix(SEEN) for name in values if name.startswith(SEEN)}) - fixed  # in some rows
-        tensors = {n: self.array(value) for n, value in values.items() if n.removeprefix(SEEN) not in drawn}
+        tensors = {n: self.array(value) for n, value in values.items() if bare(n) not in drawn}
         with torch.no_grad(), self.borrowing(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numbers decide
             together = all(
