@@ -12,7 +12,7 @@ framework has. K is the number of particles, N that of rows.
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -91,10 +91,13 @@ class Run:
     Attributes:
         terms: by site, in program order.
         returned: what the program returned, if that is an array (a critic's score), [K, N].
+        computed: values of `deterministic` sites, [K, ...]; none where the particles ran at once without an axis of their own
+            in every value (see `vectorises`).
     """
 
     terms: dict[str, Term]
     returned: Array | None = None
+    computed: dict[str, Array] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -167,6 +170,7 @@ class Looked(Protocol):
     idle: frozenset[str]
     trouble: Exception | None
     returned: Any
+    local: dict[str, bool]
 
 
 @runtime_checkable

@@ -65,6 +65,8 @@ class Recorder(ABC):
         self.row_dims: dict[str, int | None] = {}  # where the rows lie at each site
         self.slopes: dict[str, Any] = {}  # log-determinants of the sites that are given by unconstrained values
         self.returned: Any = None
+        self.computed: dict[str, Any] = {}  # values of deterministic sites
+        self.local: dict[str, bool] = {}  # whether they lie in plates: by name
         # what an inspection finds
         self.sites: dict[str, Site] = {}
         self.found: dict[str, Parameter] = {}
@@ -209,6 +211,7 @@ class Recorder(ABC):
         """After a site has its value: keep the value and its log density."""
         name, fn, infer = msg["name"], msg["fn"], msg["infer"] or {}
         if infer.get("_deterministic"):
+            self.compute(msg)
             return
         reparameterised = self.reparameterised(fn)
         self.row_dims[name] = self.row_dim(msg)
@@ -225,6 +228,11 @@ class Recorder(ABC):
             msg["value"], msg["intermediates"] = self.merge(msg), None
         value = None if how == "given" else self.extract(msg, msg["value"])  # whoever gave it has it
         self.terms[name] = Term(value, self.log_density(msg, how), fn, how, real)
+
+    def compute(self, msg: dict[str, Any]) -> None:
+        """After a deterministic site: keep its value."""
+        self.computed[msg["name"]] = msg["value"]
+        self.local[msg["name"]] = bool(msg["cond_indep_stack"])
 
     def how(self, msg: dict[str, Any], reparameterised: bool) -> str:
         """How a site got its value."""

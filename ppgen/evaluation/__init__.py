@@ -2,6 +2,7 @@
 
 from ppgen.evaluation.diagnostics import diagnose
 from ppgen.evaluation.generation import generate
+from ppgen.evaluation.imputation import impute, reconstruct
 from ppgen.evaluation.likelihood import evidence, likelihood
 from ppgen.evaluation.posterior import posterior, sampled
 from ppgen.evaluation.predictive import predictive, shared_draws
@@ -10,6 +11,6 @@ from ppgen.evaluation.psis import khat
 from ppgen.evaluation.result import Evaluation
 
 __all__ = [
-    "Evaluation", "diagnose", "evaluate", "evidence", "generate", "khat", "likelihood", "posterior", "predictive", "sampled",
-    "shared_draws",
+    "Evaluation", "diagnose", "evaluate", "evidence", "generate", "impute", "khat", "likelihood", "posterior", "predictive",
+    "reconstruct", "sampled", "shared_draws",
 ]  # fmt: skip

@@ -38,7 +38,7 @@ def generate(
         shared: values of global sites, by name.
 
     Returns:
-        Values by site, [rows, ...] (global sites without the row axis).
+        Values by site, deterministic ones too, [rows, ...] (global sites without the row axis).
     """
     if emit not in ("draw", "mean"):
         raise ValueError(f"expected emit to be 'draw' or 'mean'; got {emit!r}.")
@@ -64,10 +64,11 @@ def generate(
             drawn = q.draw(batch).values
             names = [s.name for s in q.program.latent() if not q.program.is_local(s) and s.name in p.program.sites]
             batch = batch | Batch({n: drawn[n] for n in names}, rows=count, drawn=names)
-        return dict(p.dream(batch, emit=observed if emit == "mean" else ()).values)
+        dream = p.dream(batch, emit=observed if emit == "mean" else ())
+        return {**{n: value for n, value in dream.values.items() if n in model.sites}, **dream.computed}
 
     values = once(problem, ("generate", count, emit), draw)(parameters, problem.device(host), given, key)
-    return {name: backend.numpy(value)[0] for name, value in values.items() if name in model.sites}
+    return {name: backend.numpy(value)[0] for name, value in values.items()}
 
 
 def _covariates(problem: Problem, rows: int | None, data: Mapping[str, Any] | None) -> tuple[dict[str, Any], int]:

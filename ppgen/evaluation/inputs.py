@@ -11,6 +11,9 @@ from ppgen.backends.sites import Site
 from ppgen.errors import DataError, NoLikelihoodError
 from ppgen.inference.algorithm import positive
 from ppgen.inference.requirements import densities, enumerable_latents, weights
+from ppgen.problem.arrays import cast
+from ppgen.problem.batch import rows_of
+from ppgen.problem.checks.observations import nothing_reads_what_is_missing
 from ppgen.problem.problem import Problem
 from ppgen.problem.program import Program
 
@@ -18,7 +21,8 @@ from ppgen.problem.program import Program
 def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[str, np.ndarray]]:
     """The problem of just these entries, and the arrays on the host, with the types and values that the programs expect.
 
-    Arguments that have a default in the programs, and were left out in training, may be given too.
+    Arguments that have a default in the programs, and were left out in training, may be given too. A site that the data leave
+    out is latent where the guide has it or it is summed out; in other places all of its numbers are missing.
 
     Raises:
         DataError: a name is missing, unknown or that of a latent site; a shape or value does not fit its site.
@@ -28,10 +32,30 @@ def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[
         raise DataError(
             f"the data have values of {latent}, which are latent; expected {sorted(problem.entries)} only. Leave them out."
         )
+    host |= _left_out(problem, host)
     try:
         return problem.observing(host), host
     except DataError as error:
         raise DataError(f"the data: {error}") from None
+
+
+def _left_out(problem: Problem, host: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Entries of the sites whose data are left out, all of them missing."""
+    model, guide, found = problem.model, problem.guide, {}
+    for name in problem.data - set(host) if model.observed(host) else ():
+        site = model.sites.get(name)
+        if (
+            site is None
+            or (guide is not None and name in guide.sites)
+            or (guide is None and site.support.count is not None)
+        ):
+            continue
+        shape = (rows_of(host), *problem.entries[name])
+        found |= {name: np.full(shape, site.support.inside[0], np.float32), KEPT + name: np.zeros(shape, bool)}
+    if found:
+        found = cast(found, model)
+        nothing_reads_what_is_missing(model, problem.start, {**host, **found})
+    return found
 
 
 def dimensions(program: Program, given: Mapping[str, Any], *, continuous_only: bool = False) -> float:

@@ -5,6 +5,8 @@ from importlib.metadata import version
 
 import numpy as np
 
+from ppgen.evaluation.schema import arviz
+
 FLAT = 1e-3
 """Nats within which the largest log weights count as equal; above the rounding of float32 log densities."""
 
@@ -28,6 +30,8 @@ def khat(log_weights: np.ndarray) -> np.ndarray:
 
     Example:
         >>> import numpy as np
+
+    from ppgen.evaluation.schema import arviz
         >>> khat(np.zeros((100, 2)))
         array([-inf, -inf])
     """
@@ -42,16 +46,14 @@ def khat(log_weights: np.ndarray) -> np.ndarray:
     fit = np.isfinite(best) & (largest[:, 0] > best - NEGLIGIBLE) & ~flat & ~undefined
     if particles >= 25 and fit.any():
         with np.errstate(all="ignore"):  # weights that tie at the edge of the tail
-            found[fit] = np.nan_to_num(_arviz()(log_weights[fit]), nan=np.inf, posinf=np.inf, neginf=-np.inf)
+            found[fit] = np.nan_to_num(_fit()(log_weights[fit]), nan=np.inf, posinf=np.inf, neginf=-np.inf)
     return found
 
 
-def _arviz() -> Callable[[np.ndarray], np.ndarray]:
+def _fit() -> Callable[[np.ndarray], np.ndarray]:
     """ArviZ's fit, from log weights [rows, particles]: `psislw` of 0.x takes just these, 1.x takes log likelihoods."""
     if version("arviz").startswith("0."):
-        import arviz
-
-        return lambda log_weights: np.asarray(arviz.psislw(log_weights)[1])
+        return lambda log_weights: np.asarray(arviz().psislw(log_weights)[1])
     from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports]  # comes with ArviZ 1.x alone
 
     return lambda log_weights: np.asarray(array_stats.psislw(-log_weights, axis=-1)[1])

@@ -126,6 +126,13 @@ class Joint:
         """
         return self._with(key=self.backend.fold_in(self.backend.fold_in(self._key, _LOOPS), key))
 
+    @property
+    def one_by_one(self) -> "Joint":
+        """The same joint, whose particles run one after another where its deterministic sites need that; see `Run.computed`."""
+        other = self._with()
+        other.program = replace(self.program, vectorises=self.program.vectorises and not self.program.computed)
+        return other
+
     def bound(self, parameters: Mapping[str, Any]) -> "Joint":
         """The same joint with other parameters."""
         return self._with(parameters=parameters)
@@ -182,6 +189,7 @@ class Joint:
             1 if values.rows is None else values.rows,
             self.size,
             run.returned,
+            computed=run.computed,
         )
 
     def _fresh(self) -> Any:

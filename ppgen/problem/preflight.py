@@ -105,6 +105,7 @@ def inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initiali
         parameters=recorder.found,
         native=recorder.native,
         idle=recorder.idle,
+        computed=recorder.local,
         nesting=max((site.rank for site in recorder.sites.values()), default=0) or 1,
     )
     closures.registered(program, met)

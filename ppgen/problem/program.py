@@ -28,6 +28,7 @@ class Program:
         vectorises: whether its particles can run at once (Pyro).
         observes: in a native program, the argument that each observed site observes.
         idle: parameters that it registers but does not use (Pyro).
+        computed: deterministic sites, and whether they lie in plates.
         borrowed: argument names for a function of `*args, **kwargs`: the model's.
     """
 
@@ -42,6 +43,7 @@ class Program:
     vectorises: bool = True
     observes: Mapping[str, str] = field(default_factory=dict)
     idle: frozenset[str] = frozenset()
+    computed: Mapping[str, bool] = field(default_factory=dict)
     borrowed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -101,7 +101,9 @@ class Fit:
                 )
             if self.params:
                 about["note"] = f"the model's parameters {list(self.params)} stayed at their values"
-            return evaluation.sampled(self.problem, self.draws, self.statistics, data, {**about, "seed": self.seed})
+            return evaluation.sampled(
+                self.problem, self.state.parameters, self.draws, self.statistics, data, {**about, "seed": self.seed}
+            )
         if data is None:
             raise ProgramError("expected data whose latent sites to draw. Write fit.posterior(data).")
         return evaluation.posterior(
@@ -145,6 +147,35 @@ class Fit:
             chosen = np.random.default_rng(seed).integers(max(map(len, every.values()), default=1))
             shared = {name: values[chosen] for name, values in every.items()}
         return generate(self.problem, self.state.parameters, rows, seed=seed, data=data, emit=emit, shared=shared)
+
+    def reconstruct(
+        self, data: Mapping[str, Any], draws: int = 1, seed: int = 0, emit: str = "mean"
+    ) -> dict[str, np.ndarray]:
+        """The observed sites of given rows, from draws of their latent sites; see `ppgen.evaluation.reconstruct`.
+
+        Returns:
+            Values by observed site, [draws, rows, ...].
+        """
+        self._has_a_guide("reconstruct")
+        return evaluation.reconstruct(self.problem, self.state.parameters, data, draws, seed=seed, emit=emit)
+
+    def impute(
+        self, data: Mapping[str, Any], draws: int = 1, seed: int = 0, emit: str = "draw"
+    ) -> dict[str, np.ndarray]:
+        """The data with their missing numbers filled in; see `ppgen.evaluation.impute`.
+
+        Returns:
+            Values by site with missing numbers, [draws, rows, ...].
+        """
+        self._has_a_guide("impute")
+        return evaluation.impute(self.problem, self.state.parameters, data, draws, seed=seed, emit=emit)
+
+    def _has_a_guide(self, what: str) -> None:
+        if self.draws:
+            raise ProgramError(
+                f"{what} draws the latent sites of any rows; {self.algorithm!r} has draws given those of the run. See "
+                "fit.posterior()['posterior_predictive']."
+            )
 
     def save(self, path: str | Path) -> Path:
         """Write the fit to a directory, all or nothing; `ppgen.load` reads it on either backend.

@@ -80,7 +80,7 @@ class Programs(Arrays):
 
         run = self._over_particles(one, particles)(random.split(key, particles) if particles > 1 else key, dict(drawn))
         order = dict.fromkeys((*program.sites, *run.terms))  # JAX sorts the keys of a dict
-        return Run({name: run.terms[name] for name in order if name in run.terms}, run.returned)
+        return Run({name: run.terms[name] for name in order if name in run.terms}, run.returned, run.computed)
 
     def divergence(self, program: Inspected, site: Site, q: Any, p: Any, particles: int) -> Any | None:
         def one(q: Any, p: Any) -> Any:

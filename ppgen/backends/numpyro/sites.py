@@ -50,6 +50,8 @@ class _Sites(Messenger):
     def postprocess_message(self, msg: Any) -> None:
         if msg["type"] == "sample":
             self.recorder.after(msg)
+        elif msg["type"] == "deterministic":
+            self.recorder.compute(msg)
 
 
 class _Recorder(Recorder):
@@ -96,7 +98,7 @@ class _Recorder(Recorder):
     def outcome(self) -> Run:
         """The run of this particle."""
         returned = self.returned if isinstance(self.returned, jax.Array | np.ndarray) else None
-        return Run(self.terms, returned)
+        return Run(self.terms, returned, {name: jnp.asarray(value) for name, value in self.computed.items()})
 
 
 def per_row(log_density: Any, row_dim: int) -> Any:
@@ -106,4 +108,4 @@ def per_row(log_density: Any, row_dim: int) -> Any:
 
 
 jax.tree_util.register_dataclass(Term, ["value", "log_prob", "distribution", "real"], ["how"])
-jax.tree_util.register_dataclass(Run, ["terms", "returned"], [])
+jax.tree_util.register_dataclass(Run, ["terms", "returned", "computed"], [])

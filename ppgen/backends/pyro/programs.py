@@ -217,4 +217,5 @@ def _stack(runs: list[Run]) -> Run:
             first.how,
             joined([term.real for term in mine]),
         )
-    return Run(terms, joined([run.returned for run in runs]))
+    computed = {name: joined([run.computed[name] for run in runs]) for name in runs[0].computed}
+    return Run(terms, joined([run.returned for run in runs]), computed)

@@ -155,7 +155,8 @@ class _Recorder(Recorder):
             for name, term in self.terms.items()
         }
         returned = self.returned if isinstance(self.returned, torch.Tensor) else None
-        return Run(terms, returned.unsqueeze(0) if alone and returned is not None else returned)
+        computed = {n: torch.as_tensor(x).unsqueeze(0) for n, x in self.computed.items()} if alone else {}
+        return Run(terms, returned.unsqueeze(0) if alone and returned is not None else returned, computed)
 
 
 def per_row(log_density: torch.Tensor, row_dim: int, plates: int) -> torch.Tensor:
