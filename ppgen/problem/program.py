@@ -52,8 +52,11 @@ class Program:
 
     @cached_property
     def _signature(self) -> tuple[inspect.Parameter, ...]:
+        fn = self.fn
+        while callable(inner := getattr(fn, "fn", None)):  # a handler of NumPyro around a program
+            fn = inner
         try:
-            return tuple(inspect.signature(getattr(self.fn, "forward", self.fn)).parameters.values())
+            return tuple(inspect.signature(getattr(fn, "forward", fn)).parameters.values())
         except (TypeError, ValueError):
             return ()
 

@@ -83,7 +83,7 @@ class Fit:
     def posterior(
         self, data: Mapping[str, Any] | None = None, draws: int | None = None, seed: int = 0, **options: Any
     ) -> Any:
-        """Draws of the latent sites as an `xarray.DataTree` in ArviZ's schema; see `ppgen.evaluation.posterior`.
+        """Draws of the latent sites in ArviZ's schema, for the ArviZ that is installed; see `ppgen.evaluation.posterior`.
 
         A sampler's fit has its draws, which are given the data of the run: `fit.posterior()`.
 

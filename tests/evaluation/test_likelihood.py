@@ -216,3 +216,11 @@ def test_evidence_of_local_sites_is_the_sum_over_rows(ready, gaussian):
 def test_particles_are_counted(ready, gaussian, wrong):
     with pytest.raises(ValueError, match="particles to be a positive integer"):
         likelihood(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x}), particles=wrong)
+
+
+def test_a_guide_that_was_held_fixed_is_noted(backend, gaussian):
+    """It may be as it started, and its bound far from the truth; a run that trains it says nothing."""
+    data = {"x": gaussian.x}
+    for train, said in ((("model",), True), (("model", "guide"), False)):
+        fit = ppgen.fit(gaussian.model, gaussian.guide(), data=data, backend=backend, steps=1, train=train)
+        assert ("guide was held fixed" in fit.evaluate(data, particles=5).note) == said

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyro
+import pyro.distributions as pd
 import torch
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.subsample_messenger import _Subsample
@@ -23,8 +24,11 @@ class _Sites(Messenger):
         self.recorder = recorder
 
     def _pyro_sample(self, msg: Any) -> None:
-        if not isinstance(msg["fn"], _Subsample):  # a plate drawing its indices is no site
-            self.recorder.before(msg)
+        if isinstance(msg["fn"], _Subsample):  # a plate drawing its indices is no site
+            return
+        if _stands_for_a_deterministic_site(msg):
+            msg["infer"] = {**(msg["infer"] or {}), "_deterministic": True}
+        self.recorder.before(msg)
 
     def _pyro_post_sample(self, msg: Any) -> None:
         if isinstance(msg["fn"], _Subsample):
@@ -163,6 +167,12 @@ def per_row(log_density: torch.Tensor, row_dim: int, plates: int) -> torch.Tenso
     """The sum over all plates but one; plates are the last axes, `plates` of them at most."""
     others = [dim for dim in range(-min(log_density.ndim, plates), 0) if dim != row_dim]
     return log_density.sum(others) if others else log_density
+
+
+def _stands_for_a_deterministic_site(msg: Any) -> bool:
+    """A site that Pyro's reparameterisations have replaced: it observes a point, and its density is masked."""
+    fn = msg["fn"]
+    return bool(msg["is_observed"]) and getattr(fn, "_mask", None) is False and isinstance(fn.base_dist, pd.Delta)
 
 
 def _constrained(constraint: Any) -> Any:
