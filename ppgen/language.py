@@ -5,11 +5,12 @@ Inside a running program these call the primitives of the active backend. A prog
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ppgen import backends, ops
+from ppgen.backends.catalogue import Catalogue
 from ppgen.backends.recorder import MARK, Recorder, running
 from ppgen.errors import PpgenError, ProgramError
 
@@ -133,45 +134,31 @@ def deterministic(name: str, value: ops.Array) -> ops.Array:
 
 
 def factor(name: str, log_factor: ops.Array) -> None:
-    """Add `log_factor` to the program's log density."""
+    r"""Add a term to the model's log density.
+
+    .. math:: \log p(x, z) = \sum_i \log p(\text{site}_i) + \sum_j f_j
+
+    The model is then a target that need not sum to one: variational bounds, NUTS, HMC and SMC take it, `MaximumLikelihood` and
+    `EM` refuse it, and `evaluate` calls its number unnormalised. A guide is a distribution, and has none. See docs/factor.md.
+
+    Args:
+        name: unique within the program.
+        log_factor: the term f in nats: a number for each row inside the plate of rows, one for all rows outside.
+
+    Example:
+        >>> import numpy as np, ppgen
+        >>> from ppgen import dist, factor, sample
+        >>> def target():
+        ...     z = sample("z", dist.Normal(0.0, 1.0))
+        ...     factor("tilt", 2.0 * z)
+        >>> fit = ppgen.fit(target, data={}, algorithm=ppgen.NUTS(draws=200, warmup=200))
+        >>> 1.5 < fit.draws["z"].mean() < 2.5  # exp(2 z) N(z; 0, 1) is N(z; 2, 1), up to a factor
+        np.True_
+    """
     _running("factor").backend.factor(name, log_factor)
 
 
-class _Distributions:
-    """The active backend's distributions, under the names that both backends share; and the learnable ones."""
-
-    SHARED = (
-        "Bernoulli", "Beta", "BetaBinomial", "Binomial", "Categorical", "Cauchy", "Chi2", "Delta", "Dirichlet",
-        "Exponential", "Gamma", "Geometric", "Gumbel", "HalfCauchy", "HalfNormal", "InverseGamma", "LKJCholesky",
-        "Laplace", "LogNormal", "LowRankMultivariateNormal", "MixtureSameFamily", "Multinomial",
-        "MultivariateNormal", "Normal", "Pareto", "Poisson", "RelaxedBernoulli", "StudentT",
-        "TransformedDistribution", "Uniform", "VonMises", "Weibull", "ZeroInflatedPoisson",
-    )  # fmt: skip
-    learnable: ClassVar[dict[str, type]] = {}  # entered by ppgen.distributions
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if name in self.learnable:
-            return self.learnable[name]
-        if name not in self.SHARED:
-            raise AttributeError(
-                f"ppgen.dist has no {name!r}; expected one of {', '.join([*self.SHARED, *self.learnable])}. "
-                "A distribution of one backend only can be imported from that backend."
-            )
-        active = ops.active()
-        if active is None:
-            raise ProgramError(
-                f"ppgen.dist.{name} was called outside a running program; expected it inside a model or guide that ppgen.fit "
-                "runs. For a look at one by hand write: with ppgen.using('numpyro'): ..."
-            )
-        return active.distribution(name)
-
-    def __dir__(self) -> list[str]:
-        return [*self.SHARED, *self.learnable]
-
-
-dist = _Distributions()
+dist = Catalogue()
 
 
 @contextmanager

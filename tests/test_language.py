@@ -1,9 +1,6 @@
 """The language of programs: each word means the same on both backends."""
 
-import importlib
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
@@ -72,13 +69,6 @@ def test_a_backend_by_itself_runs_no_program(word, backend):
         WORDS[word]()
 
 
-def test_distributions_outside_a_program():
-    with pytest.raises(
-        ProgramError, match=r"ppgen\.dist\.Normal was called outside .*: with ppgen\.using\('numpyro'\)"
-    ):
-        dist.Normal(0.0, 1.0)
-
-
 def test_an_unknown_backend():
     with (
         pytest.raises(ValueError, match=r"expected a backend, one of \('numpyro', 'pyro'\); got 'stan'"),
@@ -87,159 +77,7 @@ def test_an_unknown_backend():
         pass
 
 
-def test_an_unknown_distribution(backend):
-    message = "ppgen.dist has no 'Gaussian'; expected one of Bernoulli, Beta, .*can be imported from that backend"
-    with pytest.raises(AttributeError, match=message):
-        dist.Gaussian  # noqa: B018
-    with ppgen.using(backend), pytest.raises(AttributeError, match=message):
-        dist.Gaussian  # noqa: B018
-    assert not hasattr(dist, "__wrapped__")
-
-
-def test_the_names_can_be_listed():
-    assert dir(dist) == sorted([*dist.SHARED, *dist.learnable])
-    assert len(set(dist.SHARED)) == len(dist.SHARED)
-
-
-# distributions -----------------------------------------------------------------------------------------------------
-
-
-def array(x):
-    return ops.asarray(np.array(x, np.float32))
-
-
-def mixture():
-    return dist.MixtureSameFamily(
-        dist.Categorical(array([0.3, 0.7])), dist.Normal(array([-1.0, 2.0]), array([0.5, 1.5]))
-    )
-
-
-def exponential_of(base):
-    """The backend's own map, as a distribution through it."""
-    library = dist.Normal(0.0, 1.0).__module__.split(".")[0]
-    module = {"numpyro": "numpyro.distributions.transforms"}.get(library, "torch.distributions.transforms")
-    return dist.TransformedDistribution(base, [importlib.import_module(module).ExpTransform()])
-
-
-# name: [(how to make it, values)]; Python numbers stand wherever a distribution takes single numbers
-DISTRIBUTIONS = {
-    "Bernoulli": [
-        (lambda: dist.Bernoulli(0.3), [0.0, 1.0]),
-        (lambda: dist.Bernoulli(probs=0.3), [0.0, 1.0]),
-        (lambda: dist.Bernoulli(logits=0.3), [0.0, 1.0]),
-        (lambda: dist.Bernoulli(logits=array([0.0, -30.0])), [0.0, 1.0]),
-    ],
-    "Beta": [(lambda: dist.Beta(2.0, 3.0), [0.1, 0.9])],
-    "BetaBinomial": [(lambda: dist.BetaBinomial(2.0, 3.0, 5), [0.0, 2.0, 5.0])],
-    "Binomial": [
-        (lambda: dist.Binomial(5, 0.3), [0.0, 2.0, 5.0]),
-        (lambda: dist.Binomial(total_count=5, logits=0.3), [0.0, 2.0, 5.0]),
-    ],
-    "Categorical": [
-        (lambda: dist.Categorical(array([0.2, 0.3, 0.5])), [0, 1, 2]),
-        (lambda: dist.Categorical(logits=array([0.2, 0.3, 0.5])), [0, 1, 2]),
-    ],
-    "Cauchy": [(lambda: dist.Cauchy(0.5, 2.0), [-1.0, 3.0])],
-    "Chi2": [(lambda: dist.Chi2(3.0), [0.5, 3.0])],
-    "Delta": [
-        (lambda: dist.Delta(1.0), [1.0, 3.0]),
-        (lambda: dist.Delta(array([1.0, 2.0]), event_dim=1), [[1.0, 3.0], [1.0, 2.0]]),
-    ],
-    "Dirichlet": [(lambda: dist.Dirichlet(array([1.0, 2.0, 3.0])), [[0.2, 0.3, 0.5], [0.1, 0.8, 0.1]])],
-    "Exponential": [(lambda: dist.Exponential(1.5), [0.2, 3.0])],
-    "Gamma": [(lambda: dist.Gamma(2.0, 3.0), [0.2, 3.0])],
-    "Geometric": [(lambda: dist.Geometric(0.3), [0.0, 4.0]), (lambda: dist.Geometric(logits=0.3), [0.0, 4.0])],
-    "Gumbel": [(lambda: dist.Gumbel(0.5, 2.0), [-1.0, 3.0])],
-    "HalfCauchy": [(lambda: dist.HalfCauchy(1.5), [0.2, 3.0])],
-    "HalfNormal": [(lambda: dist.HalfNormal(1.5), [0.2, 3.0])],
-    "InverseGamma": [(lambda: dist.InverseGamma(2.0, 3.0), [0.2, 3.0])],
-    "LKJCholesky": [(lambda: dist.LKJCholesky(2, 1.5), [[[1.0, 0.0], [0.6, 0.8]], [[1.0, 0.0], [0.0, 1.0]]])],
-    "Laplace": [(lambda: dist.Laplace(0.5, 2.0), [-1.0, 3.0])],
-    "LogNormal": [(lambda: dist.LogNormal(0.5, 2.0), [0.2, 3.0])],
-    "LowRankMultivariateNormal": [
-        (
-            lambda: dist.LowRankMultivariateNormal(array([0.0, 1.0]), array([[1.0], [0.5]]), array([1.0, 2.0])),
-            [[0.3, 0.4]],
-        )
-    ],
-    "MixtureSameFamily": [(mixture, [-1.0, 0.0, 3.0])],
-    "Multinomial": [(lambda: dist.Multinomial(3, array([0.2, 0.3, 0.5])), [[1.0, 1.0, 1.0], [0.0, 3.0, 0.0]])],
-    "MultivariateNormal": [
-        (lambda: dist.MultivariateNormal(array([0.0, 1.0]), array([[2.0, 0.3], [0.3, 1.0]])), [[0.3, 0.4]]),
-        (lambda: dist.MultivariateNormal(array([0.0, 1.0]), scale_tril=array([[2.0, 0.0], [0.3, 1.0]])), [[0.3, 0.4]]),
-        (
-            lambda: dist.MultivariateNormal(array([0.0, 1.0]), precision_matrix=array([[2.0, 0.3], [0.3, 1.0]])),
-            [[0.3, 0.4]],
-        ),
-    ],
-    "Normal": [
-        (lambda: dist.Normal(0.5, 2.0), [-1.0, 3.0]),
-        (lambda: dist.Normal(0, 1), [-1.0, 3.0]),
-        (lambda: dist.Normal(loc=array([0.0, 1.0]), scale=2.0), [-1.0, 3.0]),
-        (lambda: dist.Normal(0.0, 1.0).expand([2]).to_event(1), [[-1.0, 3.0]]),
-    ],
-    "Pareto": [(lambda: dist.Pareto(0.5, 2.0), [0.7, 3.0])],
-    "Poisson": [(lambda: dist.Poisson(3.0), [0.0, 7.0])],
-    "RelaxedBernoulli": [
-        (lambda: dist.RelaxedBernoulli(0.5, 0.3), [0.2, 0.9]),
-        (lambda: dist.RelaxedBernoulli(0.5, logits=0.3), [0.2, 0.9]),
-    ],
-    "StudentT": [(lambda: dist.StudentT(3.0), [-1.0, 3.0]), (lambda: dist.StudentT(3.0, 0.5, 2.0), [-1.0, 3.0])],
-    "TransformedDistribution": [(lambda: exponential_of(dist.Normal(0.5, 2.0)), [0.2, 3.0])],
-    "Uniform": [(lambda: dist.Uniform(-1.0, 2.0), [0.0, 1.0])],
-    "VonMises": [(lambda: dist.VonMises(0.5, 2.0), [-1.0, 3.0])],
-    "Weibull": [(lambda: dist.Weibull(1.5, 2.0), [0.2, 3.0])],
-    "ZeroInflatedPoisson": [(lambda: dist.ZeroInflatedPoisson(gate=0.3, rate=2.0), [0.0, 3.0])],
-}
-
-
-def test_the_table_has_every_distribution():
-    assert DISTRIBUTIONS.keys() == set(dist.SHARED)
-
-
-@pytest.mark.parametrize("name", dist.SHARED)
-def test_every_distribution_is_on_both_backends(name, backend):
-    with ppgen.using(backend):
-        assert callable(getattr(dist, name))
-
-
-@pytest.mark.parametrize(
-    ("name", "number"), [(name, number) for name, cases in DISTRIBUTIONS.items() for number in range(len(cases))]
-)
-def test_log_densities_agree(name, number):
-    """And batch and event shapes, and the shape of a draw."""
-    make, values = DISTRIBUTIONS[name][number]
-    found = {}
-    for backend, library in (("numpyro", jnp), ("pyro", torch)):
-        with ppgen.using(backend):
-            fn = make()
-        x = library.asarray(np.array(values, np.int32 if name == "Categorical" else np.float32))
-        draw = jax.eval_shape(fn.sample, jax.random.key(0)) if backend == "numpyro" else fn.sample()
-        found[backend] = np.asarray(fn.log_prob(x)), tuple(fn.batch_shape), tuple(fn.event_shape), tuple(draw.shape)
-    (in_jax, *jax_shapes), (in_torch, *torch_shapes) = found.values()
-    assert jax_shapes == torch_shapes
-    assert in_jax.dtype == in_torch.dtype == np.float32
-    np.testing.assert_allclose(in_jax, in_torch, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("make", "reference", "values"),
-    [
-        (lambda: dist.Gamma(2.0, 3.0), scipy.stats.gamma(2, scale=1 / 3).logpdf, [0.2, 3.0]),  # a rate, not a scale
-        (lambda: dist.Exponential(1.5), scipy.stats.expon(scale=1 / 1.5).logpdf, [0.2, 3.0]),
-        (lambda: dist.InverseGamma(2.0, 3.0), scipy.stats.invgamma(2, scale=3).logpdf, [0.2, 3.0]),
-        (lambda: dist.Poisson(3.0), scipy.stats.poisson(3).logpmf, [0.0, 7.0]),
-        (lambda: dist.Geometric(0.3), scipy.stats.geom(0.3, loc=-1).logpmf, [0.0, 4.0]),  # failures before a success
-        (lambda: dist.Pareto(0.5, 2.0), scipy.stats.pareto(2, scale=0.5).logpdf, [0.7, 3.0]),
-        (lambda: dist.Weibull(1.5, 2.0), scipy.stats.weibull_min(2, scale=1.5).logpdf, [0.2, 3.0]),
-        (lambda: dist.StudentT(3.0, 0.5, 2.0), scipy.stats.t(3, 0.5, 2).logpdf, [-1.0, 3.0]),
-        (lambda: dist.LogNormal(0.5, 2.0), scipy.stats.lognorm(2, scale=np.exp(0.5)).logpdf, [0.2, 3.0]),
-    ],
-)
-def test_parameters_mean_what_they_say(make, reference, values, backend):
-    with ppgen.using(backend):
-        found = make().log_prob(array(values))
-    np.testing.assert_allclose(np.asarray(found), reference(values), rtol=1e-5, atol=1e-6)
+# distributions: see backends/test_catalogue.py -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("logit", [0.0, 1.5, -40.0, 40.0])
@@ -421,20 +259,6 @@ def test_a_factor_of_a_latent_has_particles(backend):
     z = np.array([[0, 1, 0, 1], [1, 1, 1, 1], [0, 0, 0, 0]], np.float32)
     expected = np.log(np.where(z == 1, 0.25, 0.75)) + 2 * z + normal(X, z)
     np.testing.assert_allclose(Bound(model, backend).log_prob({"z": z}), expected, rtol=1e-5)
-
-
-def test_a_factor_moves_the_parameters(backend):
-    """The maximum of log N(x; loc, 1) - loc^2 / 2 is at half the mean."""
-
-    def model(rows):
-        loc = param("loc", 0.5)
-        with plate("data", rows):
-            sample("x", dist.Normal(loc, 1.0))
-            factor("prior", ops.broadcast_to(-(loc**2) / 2, (rows,)))
-
-    trainer = ppgen.Trainer(Bound(model, backend).problem, ppgen.MaximumLikelihood())
-    gradient = trainer.gradients(trainer.init(), {"x": X})["loc"]
-    assert float(gradient) == pytest.approx(0.5 - X.mean() + 0.5, abs=1e-6)
 
 
 def test_deterministic_gives_its_value_back_and_has_no_density(backend):

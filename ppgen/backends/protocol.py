@@ -12,7 +12,7 @@ framework has. K is the number of particles, N that of rows.
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -28,8 +28,17 @@ Parameters = Mapping[str, Any]
 SEEN = "seen:"
 """Begins the name of an entry that says in which rows a site is observed: `seen:y` [rows], booleans, beside `y`."""
 
+KEPT = "kept:"
+"""Begins the name of an entry that says which numbers of a site are known: `kept:x`, booleans shaped like `x`. The others count
+in no density: `x` has a value of its support there, which nothing depends on."""
+
 REAL = "real:"
 """Begins the name of an entry that gives a site by its unconstrained value: `real:z` is mapped onto the support of `z`."""
+
+
+def bare(name: str) -> str:
+    """The name of the entry that an entry `seen:y` or `kept:y` tells of; of other entries, their own."""
+    return name.removeprefix(SEEN).removeprefix(KEPT)
 
 
 @dataclass(frozen=True)
@@ -86,10 +95,13 @@ class Run:
     Attributes:
         terms: by site, in program order.
         returned: what the program returned, if that is an array (a critic's score), [K, N].
+        computed: values of `deterministic` sites, [K, ...]; none where the particles ran at once without an axis of their own
+            in every value (see `vectorises`).
     """
 
     terms: dict[str, Term]
     returned: Array | None = None
+    computed: dict[str, Array] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -146,6 +158,11 @@ class Inspected(Protocol):
         """Whether it has no plate of rows: it takes entries and values without the axis of rows, which has length 1."""
         ...
 
+    @property
+    def observes(self) -> Mapping[str, str]:
+        """In a native program, the argument that each observed site observes."""
+        ...
+
     def call(self, available: Mapping[str, Any], rows: int | None, step: Any = None) -> Any:
         """Run the function itself; whoever calls has set up the handlers."""
         ...
@@ -168,6 +185,7 @@ class Looked(Protocol):
     parts: dict[str, tuple[int, int]]
     trouble: Exception | None
     returned: Any
+    local: dict[str, bool]
 
 
 @runtime_checkable
@@ -263,8 +281,8 @@ class Programs(Protocol):
         """The framework's `factor`."""
         ...
 
-    def distribution(self, name: str) -> Callable[..., Distribution]:
-        """What makes the distribution called `ppgen.dist.<name>`."""
+    def distribution(self, name: str, **arguments: Any) -> Distribution:
+        """The distribution called `ppgen.dist.<name>`, of arguments by name; see `ppgen.backends.catalogue`."""
         ...
 
     def module(self, run: Any, name: str, net: Any) -> Callable[..., Any]:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from ppgen import ops
-from ppgen.backends.protocol import REAL, SEEN, Inspected, Request, Term
+from ppgen.backends.entries import Entries
+from ppgen.backends.protocol import KEPT, REAL, SEEN, Inspected, Request, Term
 from ppgen.backends.sites import Initialiser, Parameter, Site
 from ppgen.backends.support import support_of
-from ppgen.errors import DataError, IllegalPairing, ProgramError
+from ppgen.errors import DataError, IllegalPairing, PpgenError, ProgramError
 
 MARK = "_ppgen"  # in a message's `infer`: the site was written with ppgen.sample
 
@@ -65,6 +66,8 @@ class Recorder(ABC):
         self.row_dims: dict[str, int | None] = {}  # where the rows lie at each site
         self.slopes: dict[str, Any] = {}  # log-determinants of the sites that are given by unconstrained values
         self.returned: Any = None
+        self.computed: dict[str, Any] = {}  # values of deterministic sites
+        self.local: dict[str, bool] = {}  # whether they lie in plates: by name
         # what an inspection finds
         self.sites: dict[str, Site] = {}
         self.found: dict[str, Parameter] = {}
@@ -232,6 +235,7 @@ class Recorder(ABC):
         """After a site has its value: keep the value and its log density."""
         name, fn, infer = msg["name"], msg["fn"], msg["infer"] or {}
         if infer.get("_deterministic"):
+            self.compute(msg)
             return
         reparameterised = self.reparameterised(fn)
         self.row_dims[name] = self.row_dim(msg)
@@ -266,6 +270,11 @@ class Recorder(ABC):
         msg["value"], msg["is_observed"] = ops.broadcast_to(value, tuple(shape)), True
         msg["infer"] = {**(msg["infer"] or {}), "_deterministic": True}
 
+    def compute(self, msg: dict[str, Any]) -> None:
+        """After a deterministic site: keep its value."""
+        self.computed[msg["name"]] = msg["value"]
+        self.local[msg["name"]] = bool(msg["cond_indep_stack"])
+
     def how(self, msg: dict[str, Any], reparameterised: bool) -> str:
         """How a site got its value."""
         if msg["name"] in self.slopes:
@@ -293,6 +302,9 @@ class Recorder(ABC):
             return self.summed(msg, self.scaled_log_density(msg) + self.slope(msg))
         if not has_density(msg["fn"]):
             return None
+        kept = self.given.get(KEPT + self.program.observes.get(msg["name"], msg["name"]))
+        if kept is not None and how == "given":
+            msg = msg | {"fn": Entries(msg["name"], msg["fn"], kept)}
         if self.create is not None and how == "given":
             return self.try_log_density(msg)
         return self.summed(msg, self.scaled_log_density(msg))
@@ -311,6 +323,8 @@ class Recorder(ABC):
         try:
             with warnings.catch_warnings(action="ignore"):
                 return self.summed(msg, self.scaled_log_density(msg))
+        except PpgenError:
+            raise
         except Exception as error:
             self.trouble = self.trouble or error
             return None

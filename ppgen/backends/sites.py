@@ -48,6 +48,11 @@ class Site:
     looped: bool = False
 
     @property
+    def has_reals(self) -> bool:
+        """Whether its values are the image of the reals under a bijection that the library knows."""
+        return self.real_shape is not None and self.support.kind not in ("integer", "point")
+
+    @property
     def rank(self) -> int:
         """How many batch axes the plates give the site."""
         return max((-dim for dim, _ in self.plates.values()), default=0)

@@ -42,6 +42,18 @@ class Support:
         """How many integers the set has, None where that is not finite or not known."""
         return None if self.values is None else len(self.values)
 
+    @property
+    def inside(self) -> tuple[float, float]:
+        """Two numbers of the set, by which missing ones are filled."""
+        low, high = (None if end is None or math.isnan(end) else end for end in (self.low, self.high))
+        if self.kind == "integer":
+            return (low or 0, (low or 0) + 1)
+        if low is not None and high is not None:
+            return ((low + high) / 2, (low + 3 * high) / 4)
+        if low is not None or high is not None:
+            return (low + 1, low + 2) if high is None else (high - 1, high - 2)  # pyright: ignore[reportOptionalOperand]  # one is
+        return (0.0, 1.0)
+
     def outside(self, values: np.ndarray) -> np.ndarray:
         """True where an entry of `values` (a whole row for a simplex) is not in the set; never for `other`."""
         values = np.asarray(values)
@@ -106,6 +118,8 @@ def describe(constraint: Any) -> Support:
         return Support("integer", 0, 1, name)
     if name == "IntegerInterval":
         return Support("integer", bound("lower_bound"), bound("upper_bound"), name)
+    if name == "Multinomial":  # counts; that they have a sum, the density tells
+        return Support("integer", 0, None, name)
     if name in ("IntegerGreaterThan", "IntegerNonnegative", "IntegerPositive"):
         return Support("integer", bound("lower_bound"), None, name)
     if name in ("Real", "RealVector", "RealMatrix"):
@@ -114,7 +128,7 @@ def describe(constraint: Any) -> Support:
         return Support("real", bound("lower_bound"), None, name)
     if name in ("LessThan", "LessThanEq"):
         return Support("real", None, bound("upper_bound"), name)
-    if name in ("Interval", "OpenInterval", "HalfOpenInterval", "UnitInterval"):
+    if name in ("Interval", "OpenInterval", "HalfOpenInterval", "UnitInterval", "Circular"):
         return Support("real", bound("lower_bound"), bound("upper_bound"), name)
     if name == "Simplex":
         return Support("simplex", name=name)

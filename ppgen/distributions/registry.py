@@ -74,7 +74,7 @@ DISTRIBUTIONS: dict[str, Callable[[], Learnable]] = {
     "iaf": lambda: flows.IAF(3, transforms=2, hidden=(8,)),
     "nsf": lambda: flows.NSF(3, transforms=2, hidden=(8,), context=2, bins=4),
     "nsf_autoregressive": lambda: flows.NSF(2, transforms=2, hidden=(8,), bins=4, autoregressive=True),
-    "nsf_one": lambda: flows.NSF(1, transforms=1, hidden=(8,), context=2, bins=4, autoregressive=True),
+    "nsf_one": lambda: flows.NSF(1, transforms=1, hidden=(8,), context=2, bins=4),
     "flow_in_an_interval": lambda: Flow(StandardUniform(1), (flows.AffineConstant(1.0, 2.0),)),
     "flow_positive": lambda: Flow(StandardNormal(2), (flows.LU(2), flows.Softplus())),
     "flow_in_a_cube": lambda: Flow(

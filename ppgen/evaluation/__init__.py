@@ -7,6 +7,7 @@ from ppgen.evaluation.checks import Check, check, replicate
 from ppgen.evaluation.comparison import Comparison, compare
 from ppgen.evaluation.diagnostics import diagnose
 from ppgen.evaluation.generation import generate
+from ppgen.evaluation.imputation import impute, reconstruct
 from ppgen.evaluation.likelihood import evidence, likelihood
 from ppgen.evaluation.loo import loo
 from ppgen.evaluation.posterior import posterior, sampled
@@ -18,6 +19,6 @@ from ppgen.evaluation.traversal import traverse
 
 __all__ = [
     "Calibration", "Check", "Comparison", "Evaluation", "Sandwich", "annealed", "anomalies", "calibration", "check",
-    "compare", "diagnose", "evaluate", "evidence", "generate", "khat", "likelihood", "loo", "posterior", "predictive",
-    "replicate", "sampled", "sandwich", "shared_draws", "traverse",
+    "compare", "diagnose", "evaluate", "evidence", "generate", "impute", "khat", "likelihood", "loo", "posterior", "predictive",
+    "reconstruct", "replicate", "sampled", "sandwich", "shared_draws", "traverse",
 ]  # fmt: skip

@@ -245,7 +245,7 @@ class _Annealer:
         return active
 
     def _target(self, parameters: Any, batch: Mapping[str, Any], key: Any) -> RowTarget:
-        return RowTarget(self.problem.joints(parameters, key)["model"], Batch(batch))
+        return RowTarget(self.problem.joints(parameters, key)["model"], Batch.of_data(batch))
 
     def _laid_out(self, arrays: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> np.ndarray:
         """Unconstrained values of the latent sites as u, [1, rows, width]."""

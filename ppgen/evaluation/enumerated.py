@@ -9,7 +9,7 @@ from ppgen import ops
 from ppgen.evaluation.kept import once
 from ppgen.evaluation.weights import ROWS, SCALARS, breadth, device, even
 from ppgen.inference.exact.enumeration import configurations, possible
-from ppgen.problem.batch import Batch
+from ppgen.problem.batch import Batch, rows_of
 from ppgen.problem.problem import Problem
 
 
@@ -38,8 +38,8 @@ class Table:
         batch_size: int | None = None,
     ) -> None:  # fmt: skip
         model, backend = problem.model, problem.backend
-        rows = len(next(iter(arrays.values())))
-        z = self._configurations(problem, Batch(device(problem, arrays, slice(0, 1), 1)))
+        rows = rows_of(arrays)
+        z = self._configurations(problem, Batch.of_data(device(problem, arrays, slice(0, 1), 1)))
         self.values = {name: backend.numpy(value) for name, value in z.items()}
         self.group = np.zeros(z.particles, int)
         shared_sites = [site.name for site in model.latent(problem.data) if not model.is_local(site)]
@@ -49,7 +49,7 @@ class Table:
 
         def weigh(parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any) -> Any:
             with ops.activate(backend):
-                batch = Batch(batch)
+                batch = Batch.of_data(batch)
                 z = self._configurations(problem, batch)
                 local, shared = problem.joints(parameters, key)["model"].trace(batch | z).parts
                 return possible(local, batch, z), shared

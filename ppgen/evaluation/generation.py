@@ -1,11 +1,13 @@
 """New rows from the model."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ppgen.errors import DataError
+from ppgen.errors import DataError, Note
+from ppgen.evaluation.weights import once
 from ppgen.problem.arrays import to_host
 from ppgen.problem.batch import Batch
 from ppgen.problem.problem import Problem
@@ -36,18 +38,25 @@ def generate(
         shared: values of global sites, by name.
 
     Returns:
-        Values by site, [rows, ...] (global sites without the row axis).
+        Values by site, deterministic ones too, [rows, ...] (global sites without the row axis).
     """
     if emit not in ("draw", "mean"):
         raise ValueError(f"expected emit to be 'draw' or 'mean'; got {emit!r}.")
     model, backend = problem.model, problem.backend
+    if factors := [site.name for site in model.sites.values() if site.kind == "factor"]:
+        warnings.warn(
+            f"draws follow the sample sites alone; the model's factors {factors} weigh them no further. "
+            "fit.posterior has draws of the latent sites that follow them.",
+            Note,
+            stacklevel=3,
+        )
     host, count = _covariates(problem, rows, data)
     observed = [site.name for site in model.observed(problem.data)]
     key = backend.fold_in(backend.key(seed), 1)
 
     given = {name: backend.array(np.asarray(value)[None]) for name, value in (shared or {}).items()}
 
-    def draw(parameters: Any, batch: Any, key: Any) -> dict[str, Any]:
+    def draw(parameters: Any, batch: Any, given: Any, key: Any) -> dict[str, Any]:
         batch = Batch(batch, rows=count) | Batch(given, rows=count, drawn=given)
         joints = problem.joints(parameters, key)
         p, q = joints["model"], joints.get("guide")
@@ -55,10 +64,11 @@ def generate(
             drawn = q.draw(batch).values
             names = [s.name for s in q.program.latent() if not q.program.is_local(s) and s.name in p.program.sites]
             batch = batch | Batch({n: drawn[n] for n in names}, rows=count, drawn=names)
-        return dict(p.dream(batch, emit=observed if emit == "mean" else ()).values)
+        dream = p.dream(batch, emit=observed if emit == "mean" else ())
+        return {**{n: value for n, value in dream.values.items() if n in model.sites}, **dream.computed}
 
-    values = backend.without_gradients(draw)(parameters, problem.device(host), key)
-    return {name: backend.numpy(value)[0] for name, value in values.items() if name in model.sites}
+    values = once(problem, ("generate", count, emit), draw)(parameters, problem.device(host), given, key)
+    return {name: backend.numpy(value)[0] for name, value in values.items()}
 
 
 def _covariates(problem: Problem, rows: int | None, data: Mapping[str, Any] | None) -> tuple[dict[str, Any], int]:

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.backends.protocol import SEEN
+from ppgen.backends.protocol import KEPT, SEEN
 from ppgen.backends.sites import Site
 from ppgen.errors import DataError, NoLikelihoodError
 from ppgen.inference.algorithm import positive
 from ppgen.inference.requirements import densities, enumerable_latents, weights
+from ppgen.problem.arrays import cast
+from ppgen.problem.batch import rows_of
+from ppgen.problem.checks.observations import nothing_reads_what_is_missing
 from ppgen.problem.problem import Problem
 from ppgen.problem.program import Program
 from ppgen.problem.tied import tied
@@ -20,7 +23,8 @@ from ppgen.problem.tied import tied
 def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[str, np.ndarray]]:
     """The problem of just these entries, and the arrays on the host, with the types and values that the programs expect.
 
-    Arguments that have a default in the programs, and were left out in training, may be given too.
+    Arguments that have a default in the programs, and were left out in training, may be given too. A site that the data leave
+    out is latent where the guide has it or it is summed out; in other places all of its numbers are missing.
 
     Raises:
         DataError: a name is missing, unknown or that of a latent site; a shape or value does not fit its site.
@@ -36,10 +40,30 @@ def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[
         raise DataError(
             f"the data have values of {latent}, which are latent; expected {sorted(problem.entries)} only. Leave them out."
         )
+    host |= _left_out(problem, host)
     try:
         return problem.observing(host), host
     except DataError as error:
         raise DataError(f"the data: {error}") from None
+
+
+def _left_out(problem: Problem, host: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Entries of the sites whose data are left out, all of them missing."""
+    model, guide, found = problem.model, problem.guide, {}
+    for name in problem.data - set(host) if model.observed(host) else ():
+        site = model.sites.get(name)
+        if (
+            site is None
+            or (guide is not None and name in guide.sites)
+            or (guide is None and site.support.count is not None)
+        ):
+            continue
+        shape = (rows_of(host), *problem.entries[name])
+        found |= {name: np.full(shape, site.support.inside[0], np.float32), KEPT + name: np.zeros(shape, bool)}
+    if found:
+        found = cast(found, model)
+        nothing_reads_what_is_missing(model, problem.start, {**host, **found})
+    return found
 
 
 def dimensions(program: Program, given: Mapping[str, Any], *, continuous_only: bool = False) -> float:
@@ -49,7 +73,9 @@ def dimensions(program: Program, given: Mapping[str, Any], *, continuous_only: b
         if continuous_only and (site.support.discrete or _one_hot(site)):
             continue
         classes = math.prod(site.event_shape[-1:]) if _one_hot(site) else 1
-        share = np.mean(given[SEEN + site.name]) if SEEN + site.name in given else 1
+        entry = program.observes.get(site.name, site.name)
+        marks = [given[mark + entry] for mark in (SEEN, KEPT) if mark + entry in given]
+        share = np.mean(marks[0]) if marks else 1
         count += program.atoms(site) // classes * share
     return count
 
@@ -127,8 +153,9 @@ def described(problem: Problem, arrays: Mapping[str, np.ndarray], quantization: 
                 "site is discrete, so bits per dimension are exact without it. Leave it out."
             )
         extra = continuous * float(np.log2(quantization))
+    note = caveat(problem)
     return {
-        "dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": caveat(problem),
+        "dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": note, "normalised": not note,
         "observed": measured(model, arrays), "data": fingerprint(model, arrays),
     }  # fmt: skip
 

@@ -79,6 +79,8 @@ def likelihood(
     about = described(problem, arrays, quantization)
     if not problem.model.latent(problem.data) or is_enumerated(problem):
         return _exact(problem, parameters, arrays, batch_size, about)
+    if not arrays:  # a target without data has one number
+        return evidence(problem, parameters, arrays, particles=particles, seed=seed)
     rows_apart(problem, guide_of(problem))
 
     chunks = Chunks(problem, parameters, arrays, particles, batch_size or ROWS, seed)

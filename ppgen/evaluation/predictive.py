@@ -13,7 +13,7 @@ from ppgen.evaluation.result import Evaluation
 from ppgen.evaluation.weights import ROWS, SCALARS, Running, breadth, device, even, once
 from ppgen.inference.algorithm import positive
 from ppgen.inference.exact.enumeration import configurations, crossed, possible
-from ppgen.problem.batch import Batch
+from ppgen.problem.batch import Batch, rows_of
 from ppgen.problem.problem import Problem
 
 
@@ -55,7 +55,7 @@ def predictive(
     about = described(problem, arrays, quantization)
     shared = thinned(shared_draws(problem, draws), particles)
     count = len(next(iter(shared.values()))) if shared else particles
-    rows = len(next(iter(arrays.values())))
+    rows = rows_of(arrays)
     width = even(rows, min(rows, batch_size or ROWS))
     depth = even(count, max(1, SCALARS // (width * breadth(problem) * own_configurations(problem))))
     weigh, backend = _compiled(problem, depth), problem.backend
@@ -116,7 +116,7 @@ def _compiled(problem: Problem, draws: int) -> Any:
 
     def weigh(parameters: Mapping[str, Any], batch: Any, shared: Mapping[str, Any], key: Any) -> ops.Array:
         with ops.activate(problem.backend):
-            p, batch = problem.joints(parameters, key)["model"], Batch(batch)
+            p, batch = problem.joints(parameters, key)["model"], Batch.of_data(batch)
             w = Batch(shared, rows=batch.rows, drawn=shared, particles=draws)
             if not exact:
                 return p.draw(batch | w, draws, pathwise=False, density=False).observed.local.parts[0]

@@ -21,6 +21,7 @@ def evaluate(
     constants: Mapping[str, Any] | None = None,
     particles: int = 1000,
     seed: int = 0,
+    missing: str | None = None,
     **options: Any,
 ) -> Evaluation:
     """How probable data are under a program, whether it has anything to learn or not.
@@ -35,6 +36,7 @@ def evaluate(
         constants: arguments of the programs that are no rows of data, by name.
         particles: importance samples K per row, where they are needed.
         seed: seed of the importance samples.
+        missing: "nan" where NaN stands for a missing number, whose term is dropped.
         options: `batch_size`, `khat`, `quantization`; see `ppgen.evaluation.likelihood`.
 
     Returns:
@@ -55,6 +57,6 @@ def evaluate(
         >>> round(ppgen.evaluate(coins, data={"x": np.array([5.0, 9.0])}).nats, 4)
         -1.8528
     """
-    problem = Problem(model, guide, data=data, backend=backend, rows=rows, constants=constants)
+    problem = Problem(model, guide, data=data, backend=backend, rows=rows, constants=constants, missing=missing)
     parameters = problem.parameters(params)
     return likelihood(problem, parameters, data, particles=particles, seed=seed, **options)

@@ -29,6 +29,8 @@ def khat(log_weights: np.ndarray) -> np.ndarray:
 
     Example:
         >>> import numpy as np
+
+    from ppgen.evaluation.schema import arviz
         >>> khat(np.zeros((100, 2)))
         array([-inf, -inf])
     """
@@ -67,9 +69,7 @@ def _arviz() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     `psislw` of ArviZ 0.x takes log weights; that of 1.x takes log likelihoods, which are minus the log weights of leaving out.
     """
     if version("arviz").startswith("0."):
-        import arviz
-
-        psislw, sign = arviz.psislw, 1
+        psislw, sign = arviz().psislw, 1
     else:
         from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports]  # comes with ArviZ 1.x alone
 

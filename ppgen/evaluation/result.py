@@ -1,12 +1,12 @@
 """`Evaluation`: a log-likelihood together with what kind of number it is."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-KINDS = ("exact", "lower bound", "upper bound", "estimate")
+KINDS = ("exact", "lower bound", "upper bound", "estimate", "unnormalised")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -16,9 +16,11 @@ class Evaluation:
     Attributes:
         nats: mean log-likelihood per row, in nats; higher is better.
         stderr: standard error of that mean over rows; nan where there is one number only.
-        bits_per_dim: the same in bits per observed scalar variable; lower is better. Of continuous sites this is a
-            density's unless `quantization` was given (see `evaluate`). A lower bound on nats is an upper bound here.
-        kind: what `nats` is of the truth: "exact", "lower bound" (in expectation), "upper bound" or "estimate".
+        bits_per_dim: the same in bits per observed scalar variable; lower is better; nan where there is none.
+            Of continuous sites this is a density's unless `quantization` was given (see `evaluate`). A lower bound on nats is
+            an upper bound here.
+        kind: what `nats` is of the truth: "exact", "lower bound" (in expectation), "upper bound" or "estimate"; "unnormalised"
+            where the model has factors or scales its densities: an integral of its density, that is no likelihood of data.
         estimator: how it was computed, in words.
         rows: number of rows.
         dimensions: observed scalar variables per row; their mean where rows differ.
@@ -60,29 +62,41 @@ class Evaluation:
     def of_rows(
         cls, per_row: np.ndarray, *, dimensions: float, quantization_bits: float = 0.0, **rest: Any
     ) -> "Evaluation":
-        """Mean and standard error of the rows' log-likelihoods; `quantization_bits` are added per row."""
+        """Mean and standard error of the rows' log-likelihoods; see `of_total`."""
         per_row = np.asarray(per_row, np.float64)
         with np.errstate(invalid="ignore"):  # a row of probability 0 has no standard error
             nats = float(per_row.mean())
             spread = float(per_row.std(ddof=1)) if len(per_row) > 1 else math.nan
         return cls(
-            nats, spread / math.sqrt(len(per_row)), bits(nats, dimensions, quantization_bits),
-            rows=len(per_row), dimensions=dimensions, per_row=per_row, **rest,
+            nats, spread / math.sqrt(len(per_row)), rows=len(per_row), dimensions=dimensions, per_row=per_row,
+            **_in_bits(nats, dimensions, quantization_bits, **rest),
         )  # fmt: skip
 
     @classmethod
     def of_total(
         cls, total: float, *, rows: int, dimensions: float, quantization_bits: float = 0.0, **rest: Any
     ) -> "Evaluation":
-        """One log-likelihood of all rows together."""
+        """One log-likelihood of all rows together.
+
+        Args:
+            total: in nats.
+            rows: number of rows.
+            dimensions: observed scalar variables per row.
+            quantization_bits: added per row.
+            rest: fields; and `normalised=False` for a density that is not, which has no bits.
+        """
         nats = float(total) / rows
-        per_dim = bits(nats, dimensions, quantization_bits)
-        return cls(nats, math.nan, per_dim, rows=rows, dimensions=dimensions, **rest)
+        rest = _in_bits(nats, dimensions, quantization_bits, **rest)
+        return cls(nats, math.nan, rows=rows, dimensions=dimensions, **rest)
 
     @property
     def total(self) -> float:
         """Log-likelihood of all rows, in nats."""
         return self.nats * self.rows
+
+    def noting(self, note: str) -> "Evaluation":
+        """The same with one more note."""
+        return replace(self, note="; ".join(filter(None, (self.note, note))))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain Python values that JSON can hold; numbers that are not finite become strings."""
@@ -102,8 +116,8 @@ class Evaluation:
     def __repr__(self) -> str:
         error = "" if math.isnan(self.stderr) else f" ± {self.stderr:.4f}"
         lines = [
-            f"{self.nats:.4f}{error} nats per row ({self.rows} row{'s' * (self.rows != 1)}), "
-            f"{self.bits_per_dim:.4f} bits per dimension",
+            f"{self.nats:.4f}{error} nats per row ({self.rows} row{'s' * (self.rows != 1)})"
+            + ("" if math.isnan(self.bits_per_dim) else f", {self.bits_per_dim:.4f} bits per dimension"),
             f"{self.kind}: {self.estimator}" + (f", {self.particles} particles" if self.particles else ""),
         ]
         if self.ess is not None:
@@ -115,9 +129,18 @@ class Evaluation:
         return "\n".join([*lines, *([self.note] if self.note else [])])
 
 
+def _in_bits(
+    nats: float, dimensions: float, quantization_bits: float, *, kind: str, normalised: bool = True, **rest: Any
+) -> dict[str, Any]:
+    """The fields of an evaluation with its bits per dimension, as far as it is one of a normalised density."""
+    if not normalised:
+        return {"bits_per_dim": math.nan, "kind": "unnormalised", **rest}
+    return {"bits_per_dim": bits(nats, dimensions, quantization_bits), "kind": kind, **rest}
+
+
 def bits(nats: float, dimensions: float, quantization_bits: float = 0.0) -> float:
-    """Bits per dimension: (-nats / log 2 + bits that quantisation adds per row) / dimensions."""
-    return (-nats / math.log(2) + quantization_bits) / dimensions
+    """Bits per dimension: (-nats / log 2 + bits that quantisation adds per row) / dimensions; nan of no dimensions."""
+    return (-nats / math.log(2) + quantization_bits) / dimensions if dimensions else math.nan
 
 
 def trust(khat: float) -> str:

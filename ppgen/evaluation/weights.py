@@ -8,7 +8,7 @@ import numpy as np
 
 from ppgen import ops
 from ppgen.evaluation.kept import once
-from ppgen.problem.batch import Batch
+from ppgen.problem.batch import Batch, rows_of
 from ppgen.problem.problem import Problem
 
 SCALARS = 1 << 24  # how many numbers one layer of a program may hold at once
@@ -35,7 +35,7 @@ class Chunks:
         rows: int | None, seed: int,
     ) -> None:  # fmt: skip
         self.problem, self.parameters, self.arrays = problem, parameters, arrays
-        self.particles, self.rows = particles, len(next(iter(arrays.values())))
+        self.particles, self.rows = particles, rows_of(arrays)
         self.width = even(self.rows, self.rows if rows is None else rows)
         self.depth = even(particles, max(1, SCALARS // (self.width * breadth(problem))))
         self.key = problem.backend.key(seed)
@@ -104,7 +104,7 @@ def compiled(problem: Problem, particles: int, values: bool) -> Callable[..., An
 
     def weigh(parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any) -> Any:
         with ops.activate(problem.backend):
-            joints, batch = problem.joints(parameters, key), Batch(batch)
+            joints, batch = problem.joints(parameters, key), Batch.of_data(batch)
             p, q = joints["model"], joints["guide"]
             z = q.draw(batch, particles)
             local, shared = (a - b for a, b in zip(p.trace(batch | z.values).parts, z.latent.parts, strict=True))

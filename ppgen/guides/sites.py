@@ -86,13 +86,17 @@ class Latents:
         self.problem, model = problem, problem.model
         latent = model.latent(problem.data)
         for site in latent:
-            if not site.reparameterised:
-                raise ProgramError(
-                    f"{owner} is a guide of continuous sites; site {site.name!r} of the model is "
-                    f"{'discrete' if site.support.discrete else 'drawn without a gradient'}, {site.support}. Write a guide, or "
-                    "sum the site out with ppgen.MaximumLikelihood()."
+            if not site.has_reals:
+                what = (
+                    "discrete"
+                    if site.support.discrete
+                    else "not the image of the reals under a map that the library knows"
                 )
-        example = Batch(problem.device(problem.example))
+                raise ProgramError(
+                    f"{owner} is a guide of continuous sites; site {site.name!r} of the model is {what}, {site.support}. "
+                    "Write a guide, or sum a discrete site out with ppgen.MaximumLikelihood()."
+                )
+        example = Batch.of_data(problem.device(problem.example))
         draw = problem.joints()["model"].draw(example)
         self.sites = [
             Latent(

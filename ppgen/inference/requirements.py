@@ -2,6 +2,7 @@
 
 from itertools import zip_longest
 
+from ppgen.backends.protocol import KEPT, bare
 from ppgen.backends.sites import Site
 from ppgen.problem.problem import Problem
 
@@ -14,6 +15,24 @@ def a_guide(problem: Problem) -> str | None:
     if latent and problem.guide is None:
         return f"the model's latent sites {latent} need a guide q(z | x), and none was given"
     return None
+
+
+def normalised(problem: Problem) -> str | None:
+    """The model is a distribution of what it observes: sample sites alone, and some of them observed."""
+    for site in problem.model.sites.values():
+        if site.kind == "factor":
+            return (
+                f"the model has a factor {site.name!r}, so its density does not sum to one, and grows with the factor alone; "
+                "write the likelihood or the prior as a sample site"
+            )
+    if not problem.model.observed(problem.data):
+        return "no site of the model is observed, so there is no likelihood"
+    return None
+
+
+def factors_of_latent_sites(problem: Problem) -> str | None:
+    """Without latent sites a bound is the likelihood itself, which must be normalised."""
+    return None if problem.model.latent(problem.data) else normalised(problem)
 
 
 def densities(problem: Problem) -> str | None:
@@ -54,6 +73,14 @@ def a_latent_site(problem: Problem) -> str | None:
     return None
 
 
+def complete_data(problem: Problem) -> str | None:
+    """No single numbers of the data are missing."""
+    for name in problem.entries:
+        if name.startswith(KEPT):
+            return f"numbers of {bare(name)!r} are missing, and a critic compares whole rows"
+    return None
+
+
 def local_latents(problem: Problem) -> str | None:
     """Every latent site lies in the plate of rows."""
     for site in problem.model.latent(problem.data):
@@ -90,6 +117,8 @@ def a_guide_in_the_models_order(problem: Problem) -> str | None:
 
 def a_dreamable_model(problem: Problem) -> str | None:
     """The model can generate its own data."""
+    if not problem.model.observed(problem.data):
+        return "no site of the model is observed, so a dream has nothing to show"
     for site in problem.model.sites.values():
         if site.observed and site.name not in problem.model.observes:
             return (
@@ -112,6 +141,15 @@ def weights_of_the_full_data(problem: Problem) -> str | None:
                 "data, and minibatches would bias it (leave out batch_size)"
             )
     return None
+
+
+def held_draws_of_the_full_data(problem: Problem) -> str | None:
+    """A draw without a gradient that all rows share is judged by all rows at once; one of a row, by that row."""
+    latent = [] if problem.guide is None else problem.guide.latent(problem.data)
+    held = [site for site in latent if not site.reparameterised] or latent
+    if problem.guide is None or problem.full_batch or all(map(problem.guide.is_local, held)):
+        return None
+    return weights_of_the_full_data(problem)
 
 
 def enumerable_latents(problem: Problem) -> str | None:
@@ -159,7 +197,7 @@ def sampled_or_summed_out(problem: Problem) -> str | None:
     for site in problem.model.latent(problem.data):
         if site.support.kind == "point":
             return f"site {site.name!r} of the model has one value, and no density to draw it from"
-        if not site.support.discrete and site.real_shape is None:
+        if not (site.support.discrete or site.has_reals):
             return f"site {site.name!r} ({kind(site)}) is not the image of the reals under a map that the library knows"
         if site.support.discrete:
             if site.support.count is None:

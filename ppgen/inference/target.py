@@ -154,7 +154,7 @@ class RowTarget(Target):
 
 def target_of(problem: Problem, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any) -> Target:
     """The posterior of a problem's latent sites."""
-    return Target(problem.joints(parameters, key)["model"], Batch(batch))
+    return Target(problem.joints(parameters, key)["model"], Batch.of_data(batch))
 
 
 def is_continuous(site: Site) -> bool:

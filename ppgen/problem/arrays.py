@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.backends.protocol import SEEN
+from ppgen.backends.protocol import KEPT, SEEN
+from ppgen.backends.sites import Site
 from ppgen.backends.support import Support
 from ppgen.errors import DataError
 from ppgen.problem.program import Program
@@ -16,16 +17,24 @@ class DataWarning(UserWarning):
     """Data were changed in a way that keeps their meaning but not every digit."""
 
 
-def to_host(batch: Mapping[str, Any], *, double: bool = False, one_row: bool = False) -> dict[str, np.ndarray]:
+def to_host(
+    batch: Mapping[str, Any], *, double: bool = False, missing: str | None = None, one_row: bool = False
+) -> dict[str, np.ndarray]:
     """Arrays of any library as NumPy arrays over rows.
 
-    A masked array of NumPy gives two entries: its numbers, and under `seen:<name>` the rows [rows] that are not masked.
+    A masked array of NumPy gives two entries: its numbers, and under `seen:<name>` the rows [rows] that are not masked; or,
+    where it masks single numbers of a row, under `kept:<name>` the numbers that are known.
 
     Args:
         batch: entries by name; lists, NumPy, torch and JAX arrays will do.
         double: keep float64 (otherwise it is cut to float32, with a `DataWarning`).
         one_row: they are for a program that takes them as a whole: arrays of any lengths, single numbers too.
+        missing: "nan" to take NaN for a missing number, as if it were masked by itself.
     """
+    if missing not in (None, "nan"):
+        raise DataError(
+            f"expected missing to be None or 'nan'; got {missing!r}. Mask other values: numpy.ma.masked_equal."
+        )
     if not isinstance(batch, Mapping):
         raise DataError(
             f"expected a dict of arrays by site or argument name; got {type(batch).__name__}. "
@@ -34,9 +43,8 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False, one_row: bool = F
     arrays, cut = {}, []
     for name, value in batch.items():
         if isinstance(value, np.ma.MaskedArray):
-            value, seen = _unmasked(name, value)
-            if seen is not None:
-                arrays[SEEN + name] = seen
+            value, marks = _unmasked(name, value)
+            arrays |= marks
         try:
             array = np.asarray(_detached(value))
         except ValueError as error:
@@ -55,6 +63,9 @@ def to_host(batch: Mapping[str, Any], *, double: bool = False, one_row: bool = F
             if array.dtype == np.float64 and not np.array_equal(single, array, equal_nan=True):
                 cut.append(name)
             array = single
+        if missing == "nan" and array.dtype.kind == "f" and np.isnan(array).any():
+            arrays[KEPT + name] = ~np.isnan(array) & arrays.get(KEPT + name, True)
+            array = np.where(arrays[KEPT + name], array, array.dtype.type(0))
         arrays[name] = array
     if not one_row:
         same_rows(arrays)
@@ -81,7 +92,7 @@ def same_rows(arrays: Mapping[str, np.ndarray]) -> None:
             f"expected the same number of rows in every entry; got {rows}. The first axis counts the rows; arguments that are "
             "no rows of data go into constants=."
         )
-    if not arrays or next(iter(rows.values())) == 0:
+    if 0 in rows.values():
         raise DataError(f"expected at least one row; got an empty batch {rows}. Leave empty batches out.")
 
 
@@ -90,25 +101,26 @@ def _detached(value: Any) -> Any:
     return value.detach().cpu() if hasattr(value, "detach") else value
 
 
-def _unmasked(name: str, value: np.ma.MaskedArray) -> tuple[np.ndarray, np.ndarray | None]:
-    """A masked array as its numbers and the rows that have them (None: all do)."""
+def _unmasked(name: str, value: np.ma.MaskedArray) -> tuple[np.ndarray, dict[str, Any]]:
+    """A masked array as its numbers, and what tells which are known: whole rows, or single numbers."""
     if np.ma.getmask(value) is np.ma.nomask or value.ndim == 0:
-        return value.data, None
-    masked = np.ma.getmaskarray(value).reshape(len(value), -1)
-    if (masked.any(1) != masked.all(1)).any():
-        raise DataError(
-            f"entry {name!r}: expected each row masked as a whole or not at all; got some entries masked in "
-            f"{listed(np.flatnonzero(masked.any(1) & ~masked.all(1)))}. Make a site of each part that can be missing."
-        )
-    return value.filled(0), np.logical_not(masked.any(1))
+        return value.data, {}
+    known = ~np.ma.getmaskarray(value)
+    by_row = known.reshape(len(known), -1)
+    whole_rows = (by_row.all(1) == by_row.any(1)).all()
+    return value.filled(0), {SEEN + name: by_row.all(1)} if whole_rows else {KEPT + name: known}
 
 
 def cast(arrays: Mapping[str, np.ndarray], model: Program) -> dict[str, np.ndarray]:
     """Give each observed entry the type its site computes with: floats for binary and real sites, integers for classes.
 
-    Classes that are no whole numbers stay as they are, for `check_values` to find.
+    Classes that are no whole numbers stay as they are, for `check_values` to find. Missing numbers get one of the support.
     """
     result = dict(arrays)
+    for name, site in observed_by(model).items():
+        if (kept := arrays.get(KEPT + name)) is not None:
+            array = arrays[name]
+            result[name] = np.where(kept, array, array.dtype.type(site.support.inside[0]))
     for name, site in model.sites.items():
         array = result.get(name)
         if array is None:
@@ -142,10 +154,15 @@ def check_finite(arrays: Mapping[str, np.ndarray], where: str) -> None:
             )
 
 
+def observed_by(model: Program) -> dict[str, Site]:
+    """The site that each entry of the data gives."""
+    return {model.observes.get(name, name): site for name, site in model.sites.items()}
+
+
 def check_values(arrays: Mapping[str, np.ndarray], model: Program, where: str = "the data") -> None:
     """Raise `DataError` for NaN, infinity, or values outside the support of their site, naming entry and rows."""
     check_finite(arrays, where)
-    sites = {model.observes.get(name, name): site for name, site in model.sites.items()}
+    sites = observed_by(model)
     for name, array in arrays.items():
         site = sites.get(name)
         if site is None:

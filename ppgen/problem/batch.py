@@ -3,8 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ppgen.backends.protocol import SEEN
+from ppgen.backends.protocol import SEEN, bare
 from ppgen.errors import DataError
+
+
+def rows_of(arrays: Mapping[str, Any]) -> int:
+    """How many rows data have: those of their entries; without entries there is one, all that the program does."""
+    return next((len(array) for array in arrays.values() if array.ndim), 1)
 
 
 class Batch(dict[str, Any]):
@@ -12,7 +17,8 @@ class Batch(dict[str, Any]):
 
     Entries named in `drawn` were sampled by a program and carry a leading particle axis; the others are data,
     [rows, ...]. `batch | trace.values` keeps track of which is which. A site that is observed in some rows only has its
-    values under its name and, under `seen:<name>`, the rows [rows] in which they count.
+    values under its name and, under `seen:<name>`, the rows [rows] in which they count; in the others it is latent. One
+    of which single numbers are missing has `kept:<name>`, shaped like its values: the others count nowhere.
 
     Args:
         entries: arrays by name.
@@ -42,6 +48,11 @@ class Batch(dict[str, Any]):
             )
         return next(iter(lengths.values()), None)
 
+    @classmethod
+    def of_data(cls, entries: Mapping[str, Any]) -> "Batch":
+        """A batch of data, with the rows that these have."""
+        return cls(entries, rows=None if entries else 1)
+
     @property
     def row_count(self) -> int:
         """The number of rows, where there must be one.
@@ -65,7 +76,7 @@ class Batch(dict[str, Any]):
     @property
     def observed(self) -> frozenset[str]:
         """Names of the entries that are data, in every row."""
-        return frozenset(n for n in self if n not in self.drawn and not n.startswith(SEEN) and SEEN + n not in self)
+        return frozenset(n for n in self if n not in self.drawn and bare(n) == n and SEEN + n not in self)
 
     def seen(self, name: str) -> Any | None:
         """The rows [rows] in which an entry counts; None where all do."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ppgen import ops
-from ppgen.backends.protocol import SEEN, Request, Run
+from ppgen.backends.protocol import KEPT, Request, Run, bare
 from ppgen.backends.sites import Site
 from ppgen.errors import ProgramError
 from ppgen.problem.batch import Batch
@@ -131,6 +131,13 @@ class Joint:
         """
         return self._with(key=self.backend.fold_in(self.backend.fold_in(self._key, _LOOPS), key))
 
+    @property
+    def one_by_one(self) -> "Joint":
+        """The same joint, whose particles run one after another where its deterministic sites need that; see `Run.computed`."""
+        other = self._with()
+        other.program = replace(self.program, vectorises=self.program.vectorises and not self.program.computed)
+        return other
+
     def bound(self, parameters: Mapping[str, Any]) -> "Joint":
         """The same joint with other parameters."""
         return self._with(parameters=parameters)
@@ -179,7 +186,7 @@ class Joint:
         fixed, drawn = values.split()
         step = self.step if self.training else None
         request = replace(request, training=self.training, step=step, minibatch=self._minibatch)
-        fixed = {name: value for name, value in fixed.items() if name.removeprefix(SEEN) not in drawn}  # whole by now
+        fixed = {name: value for name, value in fixed.items() if bare(name) not in drawn}  # whole by now
         run: Run = self.backend.run(self.program, self.parameters, key, fixed, drawn, values.rows, particles, request)
         return Trace(
             self.program,
@@ -189,6 +196,7 @@ class Joint:
             1 if values.rows is None else values.rows,
             self.size,
             run.returned,
+            computed=run.computed,
         )
 
     def _fresh(self) -> Any:
@@ -218,5 +226,7 @@ def _with_arguments(dream: Trace, batch: Batch) -> Trace:
         argument = dream.program.observes.get(site.name) if site.observed else site.name
         if argument is not None and argument in batch:
             data = batch[argument]
-            also[argument] = drawn[site.name].reshape(dream.particles, *data.shape) + 0 * data
+            value = drawn[site.name].reshape(dream.particles, *data.shape) + 0 * data
+            kept = batch.get(KEPT + argument)  # a dream lacks what the data lack
+            also[argument] = value if kept is None else ops.where(kept, value, data)
     return replace(dream, also=also | {name: batch[name] for name in batch.drawn})

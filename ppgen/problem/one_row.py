@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ppgen.backends.protocol import SEEN
+from ppgen.backends.protocol import bare
 from ppgen.errors import DataError, ProgramError, tell
 from ppgen.problem.program import Program
 
@@ -19,12 +19,12 @@ def in_one_row(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Entries with an axis of one row.
 
     Raises:
-        DataError: an entry with masked rows, of which the program knows none.
+        DataError: an entry with missing numbers, of which the program knows nothing.
     """
     for name in arrays:
-        if name.startswith(SEEN):
+        if bare(name) != name:
             raise DataError(
-                f"entry {name.removeprefix(SEEN)!r} has masked rows, and the model no plate of rows; expected one that holds "
+                f"entry {bare(name)!r} has missing numbers, and the model no plate of rows; expected one that holds "
                 "every observed site. Put them in `with plate('data', len(x)):`."
             )
     return {name: value[None] for name, value in arrays.items()}

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.backends.protocol import SEEN, Backend
+from ppgen.backends.protocol import SEEN, Backend, bare
 from ppgen.backends.sites import Initialiser, Parameter, Site
 from ppgen.errors import PpgenError, ProgramError
 from ppgen.problem import one_row
 from ppgen.problem.arrays import cast, check_finite, check_values, same_rows
+from ppgen.problem.batch import rows_of
 from ppgen.problem.checks import closures, observations, parameters, plates, sites
 from ppgen.problem.constants import are_taken
 from ppgen.problem.program import Program
@@ -76,19 +77,20 @@ def preflight(
     check_values(arrays, p, "the batch")
     if guide is not None:
         sites.match(p, programs["guide"], given)
+    observations.nothing_reads_what_is_missing(p, found, arrays)
     if not full_batch or seen.trouble:
         for program in programs.values():
             _look_again(program, p, arrays, full_batch, create)
 
     nesting = max(program.nesting for program in programs.values())
     programs = {role: replace(program, nesting=nesting) for role, program in programs.items()}
-    return backend.arrange(programs, found, arrays, plates.rows_of(arrays)), found
+    return backend.arrange(programs, found, arrays, rows_of(arrays)), found
 
 
 def whole(entries: Iterable[str]) -> frozenset[str]:
     """Names of the entries that are given in every row."""
     names = set(entries)
-    return frozenset(n for n in names if not n.startswith(SEEN) and SEEN + n not in names)
+    return frozenset(n for n in names if bare(n) == n and SEEN + n not in names)
 
 
 def look_at_model(model: Program, arrays: Mapping[str, np.ndarray], create: Initialiser) -> tuple[Program, Any]:
@@ -98,7 +100,7 @@ def look_at_model(model: Program, arrays: Mapping[str, np.ndarray], create: Init
     except ProgramError:
         same_rows(arrays)  # a clearer reason, if it is one
         raise
-    if not model.rows_plate and one_row.has_no_rows(p, whole(arrays), plates.rows_of(arrays)):
+    if not model.rows_plate and one_row.has_no_rows(p, whole(arrays), rows_of(arrays)):
         return inspect(
             replace(model, rows_plate=one_row.plate_name(p), one_row=True), one_row.in_one_row(arrays), create
         )
@@ -127,7 +129,7 @@ def inspect(
 
     Parameters that another program has `registered` are the program's too where it computes with them.
     """
-    backend, rows = program.backend, plates.rows_of(arrays)
+    backend, rows = program.backend, rows_of(arrays)
     before = random.getstate(), tuple(np.random.get_state())
     try:
         with backend.watching() as met:
@@ -151,6 +153,7 @@ def inspect(
         native=recorder.native,
         parts=recorder.parts,
         idle=recorder.idle,
+        computed=recorder.local,
         nesting=max((site.rank for site in recorder.sites.values()), default=0) or 1,
     )
     closures.registered(program, met)
@@ -164,7 +167,7 @@ def _look_again(
 
     A program that sees all the data in each step may have sizes of its own: all rows again.
     """
-    rows = plates.rows_of(arrays)
+    rows = rows_of(arrays)
     if not full_batch:
         arrays = {name: value[: (rows + 1) // 2] for name, value in arrays.items()}
     again, seen = inspect(program, arrays, create, program.parameters)
@@ -172,7 +175,7 @@ def _look_again(
         raise _does_not_run(program, arrays, seen.trouble) from seen.trouble
     plates.batch_axes_are_plates(again, model)
     plates.rows_match(again, arrays)
-    plates.events_stay(program, again, rows, plates.rows_of(arrays))
+    plates.events_stay(program, again, rows, rows_of(arrays))
     if program.role == "model":
         observations.shapes(again, seen.observations, arrays)
 
@@ -182,7 +185,7 @@ def _does_not_run(program: Program, arrays: Mapping[str, np.ndarray], error: Exc
     notes = [note for note in getattr(error, "__notes__", ()) if note.startswith("(at ")]  # not JAX's own
     reason = " ".join([str(error).rstrip("."), *notes])
     return ProgramError(
-        f"the {program.role} does not run on a batch of {plates.rows_of(arrays)} rows ({shapes}): {reason}. Expected a "
+        f"the {program.role} does not run on a batch of {rows_of(arrays)} rows ({shapes}): {reason}. Expected a "
         "program that runs on any number of rows; where a size is at fault, take it from the data, as in "
         "plate('data', rows) or len(x), and call .to_event(1) where an axis is part of one event."
     )

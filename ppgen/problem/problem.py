@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from ppgen import backends
-from ppgen.backends.protocol import SEEN, Backend
+from ppgen.backends.protocol import Backend, bare
 from ppgen.backends.sites import Initialiser, Parameter
 from ppgen.errors import DataError, Note
 from ppgen.problem.arrays import cast, check_shapes, check_values, to_host
 from ppgen.problem.automatic import Automatic
+from ppgen.problem.batch import rows_of
 from ppgen.problem.checks import plates, sites
 from ppgen.problem.constants import prepared
 from ppgen.problem.joint import Joint
@@ -32,13 +33,14 @@ class Problem:
         model: p(x, z), a function with `sample` statements; or a native Pyro or NumPyro program.
         guide: q(z | x), if there is one; or one that is made of the model, `ppgen.guides.MeanField()`.
         data: a first batch: arrays by site or argument name, their first axis counting rows. A masked array of NumPy gives
-            a site in some rows; in the others it is latent.
+            a site in some rows; in the others it is latent. One that masks single numbers drops their terms.
         backend: "numpyro" or "pyro".
         size: number of rows N of the whole data, which weighs global sites; by default that of this batch.
         rows: name of the plate of rows in a native program, where it is in doubt.
         full_batch: whether all batches have N rows; by default, whether this one has.
         seed: seed of the initial parameters.
         constants: arguments of the programs that are no rows of data, by name; `ppgen.schedule` for one that follows the step.
+        missing: "nan" where NaN stands for a missing number, whose term is dropped; by default NaN is an error.
 
     Attributes:
         programs: the inspected programs by role.
@@ -54,6 +56,7 @@ class Problem:
         example: the batch it met, on the host, as it came.
         seed: the seed of `start`.
         constants: arguments that are no rows of data.
+        missing: what stands for a missing number.
         compiled: what was made of this problem and is kept: compiled functions, problems of other entries.
 
     Raises:
@@ -81,6 +84,7 @@ class Problem:
     example: Mapping[str, np.ndarray]
     seed: int
     constants: Mapping[str, Any]
+    missing: str | None
     compiled: dict[Any, Any]
 
     def __init__(
@@ -95,15 +99,16 @@ class Problem:
         full_batch: bool | None = None,
         seed: int = 0,
         constants: Mapping[str, Any] | None = None,
+        missing: str | None = None,
     ) -> None:
         library: Backend = backends.get(backend)
-        arrays = to_host(data, double=library.double(), one_row=True)
-        count = plates.rows_of(arrays)
+        arrays = to_host(data, double=library.double(), missing=missing, one_row=True)
+        count = rows_of(arrays)
         full_batch = size in (None, count) if full_batch is None else full_batch
         if isinstance(guide, Automatic):
             about = {"backend": library, "size": size, "rows": rows, "full_batch": full_batch, "seed": seed}
             with warnings.catch_warnings(action="ignore", category=Note):  # the second look says it again
-                alone = Problem(model, data=data, constants=constants, **about)
+                alone = Problem(model, data=data, constants=constants, missing=missing, **about)
             guide = guide.program(alone)
         fixed = prepared(constants, library)
         programs, start = preflight(
@@ -119,6 +124,7 @@ class Problem:
             example=arrays,
             seed=seed,
             constants=fixed,
+            missing=missing,
             start=start,
             **_shared_out(programs, library),
         )
@@ -178,13 +184,13 @@ class Problem:
             return self.compiled[names]
         first = sorted(self.entries)
         known = {*self.model.sites, *self._defaults}
-        if unknown := sorted(n for n in names - set(first) if n.removeprefix(SEEN) not in known):
+        if unknown := sorted(n for n in names - set(first) if bare(n) not in known):
             raise DataError(
                 f"expected the entries of the first batch, {first}; got {sorted(names)}, with {unknown}, which no program "
                 "takes. Correct the names, or leave them out."
             )
-        missing = [n for n in first if n not in names and n not in self.model.sites and not n.startswith(SEEN)]
-        if missing or not self.model.observed(whole(names)):
+        missing = [n for n in first if n not in names and n not in self.model.sites and bare(n) == n]
+        if missing or (self.model.observed(self.data) and not self.model.observed(whole(names))):
             raise DataError(
                 f"expected the entries of the first batch, {first}; got {sorted(names)}"
                 + (f", without {missing}" if missing else "")
@@ -208,7 +214,7 @@ class Problem:
             DataError: NaN, infinity, a value outside the support of its site, or a shape unlike the first batch's.
         """
         whole = self.model.one_row
-        arrays = to_host(batch, double=self.backend.double(), one_row=whole)
+        arrays = to_host(batch, double=self.backend.double(), missing=self.missing, one_row=whole)
         arrays = cast(in_one_row(arrays) if whole else arrays, self.model)
         check_shapes(arrays, self.entries, where)
         check_values(arrays, self.model, where)

@@ -30,6 +30,7 @@ class Program:
         observes: in a native program, the argument that each observed site observes.
         idle: parameters that it registers but does not use (Pyro).
         lent: parameters that it uses and only another program registers (Pyro).
+        computed: deterministic sites, and whether they lie in plates.
         borrowed: argument names for a function of `*args, **kwargs`: the model's.
         constants: arguments that are no rows of data, by name, see `ppgen.problem.constants`.
         parts: plates that hold a part of their rows, and weigh them as all: their size, and that of the part.
@@ -48,6 +49,7 @@ class Program:
     observes: Mapping[str, str] = field(default_factory=dict)
     idle: frozenset[str] = frozenset()
     lent: frozenset[str] = frozenset()
+    computed: Mapping[str, bool] = field(default_factory=dict)
     borrowed: tuple[str, ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -59,8 +61,11 @@ class Program:
 
     @cached_property
     def _signature(self) -> tuple[inspect.Parameter, ...]:
+        fn = self.fn
+        while callable(inner := getattr(fn, "fn", None)):  # a handler of NumPyro around a program
+            fn = inner
         try:
-            return tuple(inspect.signature(getattr(self.fn, "forward", self.fn)).parameters.values())
+            return tuple(inspect.signature(getattr(fn, "forward", fn)).parameters.values())
         except (TypeError, ValueError):
             return ()
 

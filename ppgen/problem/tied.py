@@ -2,6 +2,7 @@
 
 from ppgen.backends.sites import Initialiser
 from ppgen.problem.arrays import cast
+from ppgen.problem.batch import rows_of
 from ppgen.problem.checks import plates
 from ppgen.problem.preflight import inspect
 from ppgen.problem.problem import Problem
@@ -17,7 +18,7 @@ def tied(problem: Problem) -> str | None:
     """
     if problem.model.one_row:
         return "the model has no plate of rows"
-    if not problem.full_batch or plates.rows_of(problem.example) < 2:
+    if not problem.full_batch or rows_of(problem.example) < 2:
         return None
     if "tied" not in problem.compiled:
         pair = (problem.programs[role] for role in ("model", "guide") if role in problem.programs)
@@ -26,7 +27,7 @@ def tied(problem: Problem) -> str | None:
 
 
 def _reason(problem: Problem, program: Program) -> str | None:
-    rows = min(FEW, (plates.rows_of(problem.example) + 1) // 2)
+    rows = min(FEW, (rows_of(problem.example) + 1) // 2)
     arrays = {name: value[:rows] for name, value in cast(problem.example, problem.model).items()}
     try:
         again, _ = inspect(program, arrays, Initialiser(problem.seed), problem.specs)

@@ -30,6 +30,7 @@ class Trace(Mapping[str, Term]):
         size: number of rows N of the whole data.
         returned: what the program returned, if that was an array.
         counted: for sites observed in some rows, the rows [rows] whose log densities this trace holds.
+        computed: values of `deterministic` sites, [particles, ...].
         also: drawn values that go by another name, as the arguments of a native program do.
 
     Example:
@@ -50,6 +51,7 @@ class Trace(Mapping[str, Term]):
     size: int
     returned: Any = None
     counted: Mapping[str, Any] = field(default_factory=dict)
+    computed: Mapping[str, Any] = field(default_factory=dict)
     also: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Term:

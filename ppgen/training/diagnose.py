@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ppgen.problem.arrays import listed
-from ppgen.problem.batch import Batch
+from ppgen.problem.batch import Batch, rows_of
 from ppgen.training.trainer import State, Trainer
 
 _ROWS = 1000  # the most rows that are looked at one by one
@@ -23,7 +23,7 @@ def diagnose(trainer: Trainer, state: State, batch: Mapping[str, Any], rows: np.
     """
     with trainer.backend.unchecked():  # the libraries' checks would end the search
         return (
-            _densities(trainer, state, Batch(batch), rows)
+            _densities(trainer, state, Batch.of_data(batch), rows)
             or _gradients(trainer, state, batch, rows)
             or "the losses at the last good parameters are finite, so the update itself overflowed"
         )
@@ -61,7 +61,7 @@ def _gradients(trainer: Trainer, state: State, batch: Mapping[str, Any], rows: n
     names = bad(batch)
     if not names:
         return None
-    count, where = len(next(iter(batch.values()))), ""
+    count, where = rows_of(batch), ""
     if count <= _ROWS and not trainer.problem.full_batch:
         alone = ({name: value[i : i + 1] for name, value in batch.items()} for i in range(count))
         where = _in_rows(np.flatnonzero([bool(bad(row)) for row in alone]), rows)

@@ -98,7 +98,7 @@ def _look(problem: Problem) -> Any:
 
     def look(parameters: Mapping[str, Any], data: Mapping[str, Any], drawn: Mapping[str, Any], key: Any) -> Any:
         with ops.activate(problem.backend):
-            joints, batch = problem.joints(parameters, key), Batch(data)
+            joints, batch = problem.joints(parameters, key), Batch.of_data(data)
             p, q = joints["model"], joints.get("guide")
             z: Any = Batch(drawn, rows=batch.rows, drawn=drawn)
             if not drawn and q is not None:

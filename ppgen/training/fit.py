@@ -42,6 +42,7 @@ def fit(
     run_dir: str | Path | None = None,
     checkpoint_every: int | None = None,
     on_nonfinite: str = "raise",
+    missing: str | None = None,
 ) -> Fit:
     """Learn a model (and a guide) from data.
 
@@ -77,6 +78,8 @@ def fit(
         checkpoint_every: steps between checkpoints; by default one a minute, and one at the end.
         on_nonfinite: "raise" where a loss or gradient stops being finite; or "rollback": go back to the state before, pass
             that batch by with a `RunWarning`, and raise only after 10 such batches in a row.
+        missing: "nan" where NaN stands for a missing number: its term is dropped (docs/missing.md). By default
+            NaN is an error.
 
     Returns:
         A `Fit`: parameters, history, and what can be asked of them. Ctrl-C or SIGTERM ends the run after the step that it is
@@ -110,8 +113,8 @@ def fit(
     if isinstance(algorithm, Procedure):
         return proceed(
             model, guide, data, algorithm, backend=backend, steps=steps if epochs is None else epochs, seed=seed, rows=rows,
-            constants=constants, params=params, progress=progress, batch_size=batch_size, valid=valid, optimizer=optimizer,
-            callbacks=tuple(callbacks), size=size, train=train, resume=resume or None,
+            constants=constants, missing=missing, params=params, progress=progress, batch_size=batch_size, valid=valid,
+            optimizer=optimizer, callbacks=tuple(callbacks), size=size, train=train, resume=resume or None,
             run_dir=run_dir, checkpoint_every=checkpoint_every, on_nonfinite=None if on_nonfinite == "raise" else on_nonfinite,
         )  # fmt: skip
     if on_nonfinite not in ("raise", "rollback"):
@@ -134,7 +137,7 @@ def fit(
         saved = keeping.kept(resume) if isinstance(resume, Fit) else checkpoints and checkpoints.found
         run = Loop(
             model, guide, algorithm, optimizer, backend, size, rows, train, seed, tuple(callbacks), progress, params, saved,
-            checkpoints, on_nonfinite, constants=constants,
+            checkpoints, on_nonfinite, constants=constants, missing=missing,
         )  # fmt: skip
         if isinstance(data, Mapping):
             return passes.arrays(run, data, valid, epochs, steps, batch_size)

@@ -11,7 +11,7 @@ from ppgen import storage
 from ppgen.errors import CheckpointError, RunWarning
 from ppgen.inference.algorithm import Algorithm
 from ppgen.problem import constants
-from ppgen.problem.checks.plates import rows_of
+from ppgen.problem.batch import rows_of
 from ppgen.problem.problem import Problem
 from ppgen.storage.folder import version
 from ppgen.storage.runs import Saved
@@ -55,6 +55,7 @@ def kept(fit: "Fit") -> Saved:
         "size": problem.size,
         "full_batch": problem.full_batch,
         "rows": None if problem.model.one_row else problem.rows,
+        "missing": problem.missing,
         "train": list(fit.train),
         "evidence": None if fit.evidence is None else fit.evidence.to_dict(),
         "parameters": {name: list(value.shape) for name, value in fit.params.items()},

@@ -51,6 +51,7 @@ def load(
         model, guide, data=arrays["example"], backend=backend or manifest["backend"], size=manifest["size"],
         rows=manifest["rows"], full_batch=manifest["full_batch"], seed=manifest["seed"],
         constants=_constants(manifest["constants"], arrays["constants"], constants or {}),
+        missing=manifest.get("missing"),
     )  # fmt: skip
     if isinstance(algorithm, Procedure):
         fit = _of_a_procedure(problem, algorithm, manifest, arrays)

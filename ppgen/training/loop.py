@@ -61,6 +61,7 @@ class Loop:
     checkpoints: Checkpoints | None = None
     on_nonfinite: str = "raise"
     constants: Mapping[str, Any] | None = None
+    missing: str | None = None
     state: State | None = None
     done: int = 0
     epoch: float = 0.0
@@ -111,7 +112,7 @@ class Loop:
     def _problem(self, guide: Any, example: Mapping[str, np.ndarray], size: int | None, full_batch: bool) -> Problem:
         return Problem(
             self.model, guide, data=example, backend=self.backend, size=self.size or size, rows=self.rows,
-            full_batch=full_batch, seed=self.seed, constants=self.constants,
+            full_batch=full_batch, seed=self.seed, constants=self.constants, missing=self.missing,
         )  # fmt: skip
 
     # between two steps ---------------------------------------------------------------------------------------

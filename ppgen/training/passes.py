@@ -10,7 +10,7 @@ import numpy as np
 from ppgen import backends
 from ppgen.errors import DataError, RunWarning
 from ppgen.problem.arrays import to_host
-from ppgen.problem.checks.plates import rows_of
+from ppgen.problem.batch import rows_of
 from ppgen.training.batches import Epochs, batches_of
 from ppgen.training.loop import Loop
 from ppgen.training.result import Fit
@@ -31,7 +31,7 @@ def arrays(
     batch_size: int | None,
 ) -> Fit:
     """Train on arrays that fit in memory."""
-    host = to_host(data, double=backends.get(run.backend).double(), one_row=batch_size is None)
+    host = to_host(data, double=backends.get(run.backend).double(), one_row=batch_size is None, missing=run.missing)
     n = rows_of(host)
     size = min(batch_size or n, n)
     example = host if size == n else {name: value[: min(n, _LOOK)] for name, value in host.items()}
@@ -73,15 +73,15 @@ def stream(
                 run.line()
             epoch = now
             if run.state is None:
-                run.start_stream(to_host(batch, double=double))
+                run.start_stream(to_host(batch, double=double, missing=run.missing))
                 run.validation = None if valid is None else Validation(run.trainer, valid, run.seed)
             if run.over or (steps is not None and run.done >= steps):
                 break
             run.epoch = now + 1
             if read >= run.done:
-                host = to_host(batch, double=double)
+                host = to_host(batch, double=double, missing=run.missing)
                 losses = _step(run, run.trainer.device(host, f"batch {run.done}"))
-                run.took(losses, len(next(iter(host.values()))), report)
+                run.took(losses, rows_of(host), report)
                 if run.done % _STREAM_RECORD == 0 and len(run.record.pending["rows"]) >= _STREAM_RECORD:
                     run.line()
                 run.check_point()

@@ -37,6 +37,7 @@ def proceed(
     constants: Mapping[str, Any] | None,
     params: Any,
     progress: bool | None,
+    missing: str | None = None,
     **others: Any,
 ) -> Fit:
     """Run a procedure on all rows of the data.
@@ -60,8 +61,9 @@ def proceed(
             f"{name} sees all rows at each step; expected a dict of arrays; got {type(data).__name__}. Join the batches."
         )
     problem = Problem(
-        model, guide, data=data, backend=backend, rows=rows, full_batch=True, seed=seed, constants=constants
-    )
+        model, guide, data=data, backend=backend, rows=rows, full_batch=True, seed=seed, constants=constants,
+        missing=missing,
+    )  # fmt: skip
     procedure.check(problem, EVERYTHING)
     problem = procedure.cast(problem)
     start = {name: problem.backend.leaf(value) for name, value in problem.parameters(params).items()}
@@ -187,6 +189,7 @@ class Course:
             dimensions=dimensions(problem.model, problem.example),
             kind="estimate",
             estimator=f"all rows together, by {type(self.procedure).__name__}",
-            note=caveat(problem),
+            note=(note := caveat(problem)),
+            normalised=not note,
         )
         return replace(found, stderr=error / rows)

@@ -81,14 +81,19 @@ class Fit:
             return evaluation.predictive(
                 self.problem, self.state.parameters, self.draws, data, particles=particles, seed=seed, **options
             )
-        return evaluation.likelihood(
+        found = evaluation.likelihood(
             self.problem, self.state.parameters, data, particles=particles, seed=seed, **options
         )
+        if found.particles and "guide" not in self.train and self.problem.owned.get("guide"):
+            return found.noting(
+                "the guide was held fixed in this run, so the bound may be far from the truth; train it too"
+            )
+        return found
 
     def posterior(
         self, data: Mapping[str, Any] | None = None, draws: int | None = None, seed: int = 0, **options: Any
     ) -> Any:
-        """Draws of the latent sites as an `xarray.DataTree` in ArviZ's schema; see `ppgen.evaluation.posterior`.
+        """Draws of the latent sites in ArviZ's schema, for the ArviZ that is installed; see `ppgen.evaluation.posterior`.
 
         A sampler's fit has its draws, which are given the data of the run: `fit.posterior()`.
 
@@ -106,7 +111,9 @@ class Fit:
                 )
             if self.params:
                 about["note"] = f"the model's parameters {list(self.params)} stayed at their values"
-            return evaluation.sampled(self.problem, self.draws, self.statistics, data, {**about, "seed": self.seed})
+            return evaluation.sampled(
+                self.problem, self.state.parameters, self.draws, self.statistics, data, {**about, "seed": self.seed}
+            )
         if data is None:
             raise ProgramError("expected data whose latent sites to draw. Write fit.posterior(data).")
         return evaluation.posterior(
@@ -150,6 +157,35 @@ class Fit:
             chosen = np.random.default_rng(seed).integers(max(map(len, every.values()), default=1))
             shared = {name: values[chosen] for name, values in every.items()}
         return generate(self.problem, self.state.parameters, rows, seed=seed, data=data, emit=emit, shared=shared)
+
+    def reconstruct(
+        self, data: Mapping[str, Any], draws: int = 1, seed: int = 0, emit: str = "mean"
+    ) -> dict[str, np.ndarray]:
+        """The observed sites of given rows, from draws of their latent sites; see `ppgen.evaluation.reconstruct`.
+
+        Returns:
+            Values by observed site, [draws, rows, ...].
+        """
+        self._has_a_guide("reconstruct")
+        return evaluation.reconstruct(self.problem, self.state.parameters, data, draws, seed=seed, emit=emit)
+
+    def impute(
+        self, data: Mapping[str, Any], draws: int = 1, seed: int = 0, emit: str = "draw"
+    ) -> dict[str, np.ndarray]:
+        """The data with their missing numbers filled in; see `ppgen.evaluation.impute`.
+
+        Returns:
+            Values by site with missing numbers, [draws, rows, ...].
+        """
+        self._has_a_guide("impute")
+        return evaluation.impute(self.problem, self.state.parameters, data, draws, seed=seed, emit=emit)
+
+    def _has_a_guide(self, what: str) -> None:
+        if self.draws:
+            raise ProgramError(
+                f"{what} draws the latent sites of any rows; {self.algorithm!r} has draws given those of the run. See "
+                "fit.posterior()['posterior_predictive']."
+            )
 
     def save(self, path: str | Path) -> Path:
         """Write the fit to a directory, all or nothing; `ppgen.load` reads it on either backend.

@@ -209,7 +209,7 @@ class Trainer:
         with ops.activate(self.backend):
             joints = self.joints(parameters, key, step, training)
             brought = {role: joint for role, joint in joints.items() if role not in ("model", "guide")}
-            return self.algorithm.played(joints, Batch(batch), Turn(step, brought, carry))
+            return self.algorithm.played(joints, Batch.of_data(batch), Turn(step, brought, carry))
 
     def _raw_losses(self, state: State, batch: Mapping[str, Any], key: Any) -> dict[str, Any]:
         return dict(self._play(state.parameters, batch, key, state.step, state.carry).losses)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from ppgen.problem.batch import rows_of
 from ppgen.training.trainer import State, Trainer
 
 _ROWS = 1000  # rows at a time, where rows have weights of their own
@@ -20,7 +21,7 @@ class Validation:
 
     def __init__(self, trainer: Trainer, data: Mapping[str, Any], seed: int) -> None:
         device = trainer.device(data, "the validation data")
-        rows, problem = len(next(iter(device.values()))), trainer.problem
+        rows, problem = rows_of(device), trainer.problem
         most = rows if problem.model.has_global(problem.data) else _ROWS
         self.trainer, self.rows, self.key = trainer, rows, trainer.backend.key(seed + 1)
         self.chunks = [

@@ -233,7 +233,6 @@ ARGUMENTS = {
     "coupling of one": (lambda: flows.Coupling(1), COUPLING_OF_ONE),
     "RealNVP of one": (lambda: flows.RealNVP(1), COUPLING_OF_ONE),
     "NICE of one": (lambda: flows.NICE(1), COUPLING_OF_ONE),
-    "NSF of one": (lambda: flows.NSF(1), COUPLING_OF_ONE),
     "odd sides": (lambda: Glow((1, 5, 4), levels=1), r"sides can be halved.*got shape \(1, 5, 4\) and 1 levels\. Pad or crop"),
     "too many levels": (lambda: Glow((1, 4, 4), levels=3), r"got shape \(1, 4, 4\) and 3 levels.*use fewer levels"),
     # networks

@@ -116,7 +116,7 @@ def test_rows_that_have_their_component(ready):
     tree = posterior(*ready(mixture, None, data), draws=50)
     assert (tree["posterior"]["k"].values[0][:, SEEN] == K.filled(0)[SEEN]).all()
     assert np.array_equal(np.isnan(tree["observed_data"]["k"]), ~SEEN)
-    assert "constant_data" not in tree.children
+    assert "constant_data" not in tree
 
 
 def test_rows_that_have_their_component_are_weighed_with_a_guide(ready):

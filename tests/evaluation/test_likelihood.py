@@ -207,17 +207,6 @@ def test_the_way_out_after_a_gan(backend, gaussian):
     assert fit.evaluate(data, particles=10).kind == "lower bound"
 
 
-def test_factors_are_told(ready):
-    def model(rows):
-        loc = param("loc", 0.0)
-        with plate("data", rows):
-            x = sample("x", dist.Normal(loc, 1.0))
-            ppgen.factor("push", 0.1 * x)
-
-    found = likelihood(*ready(model, None, {"x": np.ones(4, np.float32)}))
-    assert "factors ['push']" in found.note
-
-
 def test_evidence_of_local_sites_is_the_sum_over_rows(ready, gaussian):
     found = evidence(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x}), particles=5)
     assert found.total == pytest.approx(gaussian.log_prob.sum(), abs=1e-3)
@@ -248,3 +237,11 @@ def test_what_was_compiled_is_not_kept_for_ever(ready, gaussian):
     gc.collect()
     assert len(made) == 6, "once for each shape, while it is kept"
     assert len(problem.compiled["functions"]) == 3 and sum(ref() is not None for ref in made) == 3
+
+
+def test_a_guide_that_was_held_fixed_is_noted(backend, gaussian):
+    """It may be as it started, and its bound far from the truth; a run that trains it says nothing."""
+    data = {"x": gaussian.x}
+    for train, said in ((("model",), True), (("model", "guide"), False)):
+        fit = ppgen.fit(gaussian.model, gaussian.guide(), data=data, backend=backend, steps=1, train=train)
+        assert ("guide was held fixed" in fit.evaluate(data, particles=5).note) == said

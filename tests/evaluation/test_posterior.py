@@ -2,12 +2,12 @@ import arviz as az
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import xarray as xr
+from scipy import stats
 
 import ppgen
-from ppgen import dist, ops, param, plate, sample
+from ppgen import deterministic, dist, ops, param, plate, sample
 from ppgen.errors import DataError, NoLikelihoodError
-from ppgen.evaluation import likelihood, posterior, weights
+from ppgen.evaluation import generate, impute, likelihood, posterior, reconstruct, weights
 
 
 def test_draws_of_the_exact_posterior(ready, gaussian):
@@ -36,8 +36,7 @@ def test_attributes(backend, gaussian):
     data = {"x": gaussian.x}
     fit = ppgen.fit(gaussian.model, gaussian.guide(), data=data, algorithm=ppgen.IWAE(3), backend=backend, steps=1)
     tree = fit.posterior(data, draws=2, seed=7)
-    assert isinstance(tree, xr.DataTree)
-    assert set(tree.children) == {"posterior", "sample_stats", "observed_data"}
+    assert set(tree) == {"posterior", "sample_stats", "log_likelihood", "posterior_predictive", "observed_data"}
     for attrs in (tree.attrs, tree["posterior"].attrs):
         assert attrs["algorithm"] == "IWAE(particles=3, gradient='reparam')"
         assert (attrs["inference_library"], attrs["backend"], attrs["seed"]) == ("ppgen", backend, 7)
@@ -93,16 +92,110 @@ def test_inner_plates(ready):
 
 
 @pytest.mark.filterwarnings("ignore:Passing a dict or None as alias_mapping")  # ArviZ 0.23 under Matplotlib 3.11
-def test_arviz_reads_it(ready, gaussian):
+def test_arviz_takes_it_as_it_comes(ready, gaussian):
     tree = posterior(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x[:3]}), draws=50, chains=2)
-    idata = az.InferenceData.from_datatree(tree)
-    assert set(idata.groups()) == {"posterior", "sample_stats", "observed_data"}
-    table = az.summary(idata)
+    table = az.summary(tree)
     assert list(table.index) == ["z[0]", "z[1]", "z[2]"]
     assert np.isfinite(table["r_hat"]).all()
-    axes = az.plot_trace(idata)
+    axes = az.plot_trace(tree)
     assert axes.shape == (1, 2)
     plt.close("all")
+
+
+def test_densities_of_the_data_given_the_draws(ready, gaussian):
+    """By hand; and data drawn anew have the moments of p(x | draws)."""
+    tree = posterior(*ready(gaussian.model, gaussian.guide(), {"x": gaussian.x}), draws=1500)
+    loc = np.array([0.5, 1.0]) + tree["posterior"]["z"].values[..., None] * [1.0, -2.0]
+    density = tree["log_likelihood"]["x"]
+    assert density.dims == ("chain", "draw", "data")
+    np.testing.assert_allclose(density, stats.norm(loc, 0.5).logpdf(gaussian.x).sum(-1), atol=1e-3)
+    anew = tree["posterior_predictive"]["x"]
+    assert anew.dims == ("chain", "draw", "data", "x_dim_0")
+    error = anew.values - loc
+    assert abs(error.mean()) < 0.02 and error.std() == pytest.approx(0.5, abs=0.02)
+    assert np.abs(error.mean((0, 1))).max() < 0.08, "each row its own noise"
+
+
+def scaled(rows):
+    """A global site and a local one that others are computed of; a slash in a name, as modules of Bayesian networks have it."""
+    scale = sample("net/scale", dist.LogNormal(0.0, 0.1))
+    deterministic("variance", scale**2)
+    with plate("data", rows):
+        z = sample("z", dist.Normal(0.0, 1.0))
+        deterministic("shifted", ops.stack([z, z + 1.0], -1))
+        sample("x", dist.Normal(scale * z, param("noise", 1.0)))
+
+
+def scaled_guide(x):
+    sample("net/scale", dist.LogNormal(0.2, 0.1))
+    with plate("data", len(x)):
+        sample("z", dist.Normal(param("slope", 0.5) * x, 0.3))
+
+
+def test_deterministic_sites_and_slashes(ready):
+    problem, parameters, data = ready(scaled, scaled_guide, {"x": np.arange(4, dtype=np.float32)})
+    tree = posterior(problem, parameters, data, draws=5)["posterior"]
+    np.testing.assert_allclose(tree["variance"], tree["net.scale"] ** 2, rtol=1e-6)
+    assert tree["shifted"].dims == ("chain", "draw", "data", "shifted_dim_0")
+    np.testing.assert_allclose(tree["shifted"][..., 1], tree["z"] + 1.0, rtol=1e-6)
+    drawn = generate(problem, parameters, rows=3)
+    np.testing.assert_allclose(drawn["variance"], drawn["net/scale"] ** 2, rtol=1e-6)
+    np.testing.assert_allclose(drawn["shifted"][:, 0], drawn["z"], rtol=1e-6)
+
+
+def test_a_samplers_groups(backend, regression):
+    """With densities of the data, which ArviZ's leave-one-out takes."""
+    fit = ppgen.fit(
+        regression.model, data=regression.data, backend=backend, algorithm=ppgen.NUTS(draws=100, warmup=50, chains=2)
+    )
+    tree = fit.posterior()
+    w = tree["posterior"]["w"].values
+    expected = stats.norm(w @ regression.data["a"].T, 1.0).logpdf(regression.data["y"])
+    np.testing.assert_allclose(tree["log_likelihood"]["y"], expected, atol=1e-3)
+    assert np.isfinite(az.loo(tree).elpd_loo)
+    assert tree["posterior_predictive"]["y"].shape == (2, 100, 20)
+
+
+def test_reconstructions_and_imputations(ready, gaussian):
+    """Known numbers stay; missing ones come from the other number of their row, as the exact conditional has them."""
+    x = gaussian.x.copy()
+    x[3, 1] = np.nan
+    data = {"x": np.ma.masked_invalid(x)}
+    given = gaussian.x[3, 0]
+    variance = 1 / (1 + 1 / 0.25)
+    mean = (given - 0.5) * variance / 0.25
+
+    def guide(x):  # of the first number alone
+        with plate("data", len(x)):
+            sample("z", dist.Normal((x[:, 0] - 0.5) * variance / 0.25, param("width", variance**0.5)))
+
+    arguments = ready(gaussian.model, guide, data)
+    filled = impute(*arguments, draws=2000)["x"]
+    assert filled.shape == (2000, 11, 2)
+    known = ~np.isnan(x)
+    np.testing.assert_array_equal(filled[:, known], np.broadcast_to(x[known], (2000, known.sum())))
+    spread = (4 * variance + 0.25) ** 0.5
+    assert abs(filled[:, 3, 1].mean() - (1 - 2 * mean)) < 5 * spread / 2000**0.5
+    assert filled[:, 3, 1].std() == pytest.approx(spread, rel=0.1)
+    means = reconstruct(*arguments, draws=2000)["x"]
+    assert means[:, 3, 1].std() == pytest.approx(2 * variance**0.5, rel=0.1)
+    with pytest.raises(ValueError, match="expected emit to be one of"):
+        reconstruct(*arguments, emit="mode")
+
+
+def test_a_column_left_out(ready):
+    """It is integrated out: its terms are left out where nothing depends on it."""
+
+    def two(rows):
+        with plate("data", rows):
+            sample("x", dist.Normal(param("loc", 0.3), 1.0))
+            sample("y", dist.Normal(0.0, 2.0))
+
+    x = np.arange(3, dtype=np.float32)
+    problem, parameters, _ = ready(two, None, {"x": x, "y": x})
+    found = likelihood(problem, parameters, {"x": x})
+    assert found.dimensions == 1
+    np.testing.assert_allclose(found.per_row, stats.norm(0.3, 1.0).logpdf(x), rtol=1e-5)
 
 
 def test_native_program(backend, gaussian):

@@ -266,15 +266,11 @@ def test_a_guide_without_the_site_cannot_meet_rows_without_it(backend):
             r"the model takes an argument 'c', which is given in some rows only",
         ),
         (
-            mixture, None, {"x": X, "y": np.ma.array(np.stack([Y, Y], 1), mask=np.stack([SEEN, EVERY], 1))},
-            r"entry 'y': expected each row masked as a whole or not at all; got .* rows 1, 2\. Make a site of each part",
-        ),
-        (
             mixture, None, {"x": X, "y": np.ma.array(Y + 1, mask=~SEEN)},
             r"entry 'y' .* expected \{0, 1\}; got 2\.0 in rows 0, 3",
         ),
     ],
-    ids=["argument", "covariate", "half a row", "outside the support"],
+    ids=["argument", "covariate", "outside the support"],
 )  # fmt: skip
 def test_masks_that_make_no_sense(backend, model, guide, data, message):
     with pytest.raises(DataError, match=message):

@@ -264,3 +264,37 @@ def test_minibatches_are_refused(backend, algorithm):
 def test_the_elbo_takes_minibatches(backend):
     trainer = ppgen.Trainer(effects_problem(backend, size=2 * ROWS), ELBO())
     assert np.isfinite(float(trainer.losses(trainer.init(), effects_data())["model"]))
+
+
+def mixed(x):
+    """A global site with gradients beside discrete ones of single rows."""
+    w = sample("w", dist.Normal(0.0, 1.0))
+    with plate("data", len(x)):
+        z = sample("z", dist.Bernoulli(logits=param("odds", 0.4)))
+        sample("y", dist.Normal(w * x + 2.0 * z, 0.5))
+
+
+def mixed_guide(x):
+    w = sample("w", dist.Normal(param("loc", 0.2), ops.exp(param("log_scale", -0.3))))
+    with plate("data", len(x)):
+        sample("z", dist.Bernoulli(logits=param("slope", 0.7) * x + w))
+
+
+def test_the_score_of_a_rows_own_draws_takes_minibatches(backend, play):
+    """Each discrete draw is judged by its row: gradients of two halves are together those of all rows, at the same draws."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 8)).astype(np.float32)
+    uniform, normal = rng.random((3, 8)), rng.normal(size=(3, 1))
+    found = []
+    for parts in ([slice(0, 4), slice(4, 8)], [slice(0, 8)]):
+        total = {}
+        for rows in parts:
+            data = {"x": x[rows], "y": y[rows]}
+            problem = ppgen.Problem(mixed, mixed_guide, data=data, backend=backend, size=8)
+            trainer = ppgen.Trainer(problem, ELBO(3, gradient="score"))
+            losses, grads = play(trainer, trainer.init(), data)(normal=normal, uniform=uniform[:, rows])
+            for name, value in {"loss": losses["model"], **grads}.items():
+                total[name] = total.get(name, 0.0) + value / len(parts)
+        found.append({name: float(value) for name, value in total.items()})
+    assert found[0] == pytest.approx(found[1], rel=1e-4, abs=1e-5)
+    assert abs(found[0]["slope"]) > 0.01

@@ -391,3 +391,23 @@ def test_mistakes_are_refused(model, guide, said, pictures):
     algorithm = ppgen.ELBO() if guide else ppgen.MaximumLikelihood()
     with pytest.raises(ProgramError, match=said):
         ppgen.fit(model, guide, data={"batch": pictures}, algorithm=algorithm, steps=1)
+
+
+def test_what_a_reparameterisation_replaces_is_computed():
+    """In draws of the model and of the posterior; a handler around a program keeps its arguments."""
+    from numpyro.handlers import reparam
+    from numpyro.infer.reparam import LocScaleReparam
+
+    def model(x):
+        mu = numpyro.sample("mu", dist.Normal(0.0, 1.0))
+        with numpyro.plate("data", len(x)):
+            z = numpyro.sample("z", dist.Normal(mu, 2.0))
+            numpyro.sample("y", dist.Normal(z, 1.0), obs=x)
+
+    data = {"x": np.arange(5, dtype=np.float32)}
+    model = reparam(model, config={"z": LocScaleReparam(0.0)})
+    fit = ppgen.fit(model, ppgen.guides.MeanField(), data=data, steps=2)
+    drawn = fit.posterior(data, draws=3)["posterior"]
+    np.testing.assert_allclose(drawn["z"], drawn["mu"] + 2.0 * drawn["z_decentered"], rtol=1e-5)
+    again = fit.sample(data=data)
+    np.testing.assert_allclose(again["z"], again["mu"] + 2.0 * again["z_decentered"], rtol=1e-5)

@@ -561,3 +561,23 @@ def test_dropout_follows_the_seed_and_leaves_torchs_stream_alone(algorithm, pict
         assert torch.equal(before, torch.get_rng_state())
     np.testing.assert_array_equal(*losses)
     assert len(set(losses[0])) == 3
+
+
+def test_what_a_reparameterisation_replaces_is_computed():
+    """It is no observation; it is there in draws of the model and of the posterior."""
+    from pyro.infer.reparam import LocScaleReparam
+
+    def model(x):
+        mu = pyro.sample("mu", dist.Normal(0.0, 1.0))
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("z", dist.Normal(mu, 2.0))
+            pyro.sample("y", dist.Normal(z, 1.0), obs=x)
+
+    data = {"x": np.arange(5, dtype=np.float32)}
+    model = pyro.poutine.reparam(model, config={"z": LocScaleReparam(0.0)})
+    fit = ppgen.fit(model, ppgen.guides.MeanField(), data=data, backend="pyro", steps=2)
+    drawn = fit.posterior(data, draws=3)["posterior"]
+    np.testing.assert_allclose(drawn["z"], drawn["mu"] + 2.0 * drawn["z_decentered"], rtol=1e-5)
+    assert [site.name for site in fit.problem.model.observed(fit.problem.data)] == ["y"]
+    again = fit.sample(data=data)
+    np.testing.assert_allclose(again["z"], again["mu"] + 2.0 * again["z_decentered"], rtol=1e-5)

@@ -86,7 +86,7 @@ def test_good_stream_passes(backend):
     ("data", "message"),
     [
         ({"y": Y[:0]}, r"expected at least one row; got an empty batch"),
-        ({}, r"expected at least one row; got an empty batch"),
+        ({}, r"the model takes an argument 'c' that the batch does not have"),
         (Y, r"expected a dict of arrays .*got float32\. Write data="),
         ([Y], r"expected a dict of arrays .*got ndarray\. Write data="),
         ([], r"expected at least one batch; the stream was empty"),

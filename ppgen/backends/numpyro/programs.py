@@ -16,7 +16,8 @@ from numpyro.distributions.transforms import biject_to
 
 from ppgen.backends import modules
 from ppgen.backends.numpyro.arrays import Arrays
-from ppgen.backends.numpyro.sites import OVERRIDES, _Native, _Recorder, _Sites, per_row
+from ppgen.backends.numpyro.distributions import make
+from ppgen.backends.numpyro.sites import _Native, _Recorder, _Sites, per_row
 from ppgen.backends.protocol import Inspected, Request, Run
 from ppgen.backends.recorder import Recorder
 from ppgen.backends.sites import Initialiser, Site
@@ -37,8 +38,8 @@ class Programs(Arrays):
     def factor(self, name: str, log_factor: Any) -> None:
         numpyro.factor(name, log_factor)
 
-    def distribution(self, name: str) -> Any:
-        return OVERRIDES.get(name) or getattr(nd, name)
+    def distribution(self, name: str, **arguments: Any) -> Any:
+        return make(name, **arguments)
 
     def module(self, run: Recorder, name: str, net: Any) -> Callable[..., Any]:
         return modules.jax_module(run, name, net)
@@ -79,7 +80,7 @@ class Programs(Arrays):
 
         run = self._over_particles(one, particles)(random.split(key, particles) if particles > 1 else key, dict(drawn))
         order = dict.fromkeys((*program.sites, *run.terms))  # JAX sorts the keys of a dict
-        return Run({name: run.terms[name] for name in order if name in run.terms}, run.returned)
+        return Run({name: run.terms[name] for name in order if name in run.terms}, run.returned, run.computed)
 
     def divergence(self, program: Inspected, site: Site, q: Any, p: Any, particles: int) -> Any | None:
         def one(q: Any, p: Any) -> Any:

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import numpyro.distributions as nd
 from jax import random
 from jax.core import Tracer
 from numpyro.primitives import Messenger
@@ -16,25 +15,6 @@ from ppgen.backends.numpyro import loops
 from ppgen.backends.protocol import Run, Term
 from ppgen.backends.recorder import Recorder
 from ppgen.errors import ProgramError
-
-
-class BernoulliLogits(nd.BernoulliLogits):
-    """Bernoulli by log-odds l: log p(x) = x l - softplus(l), with the right gradient (x - 1/2) at l = 0."""
-
-    def log_prob(self, value: Any) -> Any:
-        """Log probability of `value` (0 or 1)."""
-        return value * self.logits - jax.nn.softplus(self.logits)
-
-
-def Bernoulli(probs: Any = None, logits: Any = None, *, validate_args: bool | None = None) -> nd.Distribution:
-    """NumPyro's Bernoulli, by `probs` or `logits`; the latter with ppgen's log density."""
-    if logits is not None and probs is None:
-        return BernoulliLogits(logits, validate_args=validate_args)
-    return nd.Bernoulli(probs=probs, logits=logits, validate_args=validate_args)
-
-
-OVERRIDES = {"Bernoulli": Bernoulli}
-
 
 _NATIVE = ("param", "prng_key", "control_flow")
 
@@ -73,6 +53,8 @@ class _Sites(Messenger):
             self.recorder.after(msg)
         elif msg["type"] == "control_flow":
             loops.leave(self.recorder, msg)
+        elif msg["type"] == "deterministic":
+            self.recorder.compute(msg)
 
 
 class _Recorder(Recorder):
@@ -130,7 +112,7 @@ class _Recorder(Recorder):
     def outcome(self) -> Run:
         """The run of this particle."""
         returned = self.returned if isinstance(self.returned, jax.Array | np.ndarray) else None
-        return Run(self.terms, returned)
+        return Run(self.terms, returned, {name: jnp.asarray(value) for name, value in self.computed.items()})
 
 
 def per_row(log_density: Any, row_dim: int) -> Any:
@@ -140,4 +122,4 @@ def per_row(log_density: Any, row_dim: int) -> Any:
 
 
 jax.tree_util.register_dataclass(Term, ["value", "log_prob", "distribution", "real"], ["how"])
-jax.tree_util.register_dataclass(Run, ["terms", "returned"], [])
+jax.tree_util.register_dataclass(Run, ["terms", "returned", "computed"], [])

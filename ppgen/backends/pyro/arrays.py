@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.distributions import ComposeTransform, biject_to, constraints, transform_to
+from torch.distributions import constraints
 
+from ppgen.backends.pyro.bijections import transform
 from ppgen.backends.pyro.lending import Lending
 
 _MASK = (1 << 64) - 1
@@ -112,23 +113,3 @@ class Arrays(Lending):
 
     def snapshot(self, tree: Any) -> Any:
         return copy.deepcopy(tree)
-
-
-def transform(constraint: Any) -> Any:
-    """From the reals onto a constraint; torch has a bijection for most, and only a transform for Cholesky factors."""
-    try:
-        return biject_to(constraint)
-    except NotImplementedError:
-        return transform_to(constraint)
-
-
-class Onto(ComposeTransform):
-    """A composed transform that knows what it is onto: torch's say the reals of exp and a shift."""
-
-    def __init__(self, support: Any, parts: list) -> None:
-        super().__init__(parts)
-        self._support = support
-
-    @property
-    def codomain(self) -> Any:
-        return self._support

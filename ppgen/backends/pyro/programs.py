@@ -8,30 +8,20 @@ from typing import Any
 
 import numpy as np
 import pyro
-import pyro.distributions as pd
 import torch
-from torch.distributions import ComposeTransform, biject_to, kl_divergence
+from torch.distributions import kl_divergence
 
 from ppgen.backends import modules
-from ppgen.backends.protocol import SEEN, Inspected, Request, Run, Term
-from ppgen.backends.pyro.arrays import Arrays, Onto
+from ppgen.backends.protocol import SEEN, Inspected, Request, Run, Term, bare
+from ppgen.backends.pyro.arrays import Arrays
+from ppgen.backends.pyro.bijections import bijection
+from ppgen.backends.pyro.distributions import make
 from ppgen.backends.pyro.sites import _Recorder, _Sites, per_row
 from ppgen.backends.pyro.watch import watching
 from ppgen.backends.recorder import Recorder
 from ppgen.backends.sites import Initialiser, Site
 
 _SEVERAL = 3  # particles of a trial
-_WANT_TENSORS = frozenset(
-    {
-        "Categorical",
-        "Delta",
-        "Dirichlet",
-        "LowRankMultivariateNormal",
-        "MultivariateNormal",
-        "RelaxedBernoulli",
-        "ZeroInflatedPoisson",
-    }
-)
 
 
 class Programs(Arrays):
@@ -49,13 +39,8 @@ class Programs(Arrays):
     def factor(self, name: str, log_factor: Any) -> None:
         pyro.factor(name, log_factor, has_rsample=True)
 
-    def distribution(self, name: str) -> Any:
-        found = getattr(pd, name)
-
-        def build(*args: Any, **kwargs: Any) -> Any:  # torch wants tensors where JAX takes numbers
-            return found(*map(_tensor, args), **{k: _tensor(v) for k, v in kwargs.items()})
-
-        return build if name in _WANT_TENSORS else found
+    def distribution(self, name: str, **arguments: Any) -> Any:
+        return make(name, **arguments)
 
     def module(self, run: Recorder, name: str, net: Any) -> Callable[..., Any]:
         return modules.torch_module(run, name, net)
@@ -143,8 +128,7 @@ class Programs(Arrays):
         raise NotImplementedError("a distribution of particles that ran at once; run one particle to see one alone.")
 
     def bijection(self, distribution: Any) -> Any:
-        found = biject_to(distribution.support)
-        return Onto(distribution.support, found.parts) if isinstance(found, ComposeTransform) else found
+        return bijection(distribution.support)
 
     def watching(self) -> AbstractContextManager[dict[int, torch.nn.Parameter]]:
         """Notes the torch parameters that a program uses, by id."""
@@ -181,7 +165,7 @@ class Programs(Arrays):
         fixed = {name for program in programs.values() for name in program.arguments}
         drawn = {site.name for site in programs["guide"].latent()} if "guide" in programs else set()
         drawn = (drawn | {name.removeprefix(SEEN) for name in values if name.startswith(SEEN)}) - fixed  # in some rows
-        tensors = {n: self.array(value) for n, value in values.items() if n.removeprefix(SEEN) not in drawn}
+        tensors = {n: self.array(value) for n, value in values.items() if bare(n) not in drawn}
         with torch.no_grad(), self.borrowing(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numbers decide
             together = all(
@@ -220,10 +204,6 @@ def _idle(recorder: _Recorder) -> frozenset[str]:
     return frozenset(name for name, grad in zip(owners, grads, strict=True) if grad is None)
 
 
-def _tensor(x: Any) -> Any:
-    return torch.as_tensor(x) if isinstance(x, float | int | list | tuple | np.ndarray) else x
-
-
 def _stack(runs: list[Run]) -> Run:
     """Join the runs of single particles along the particle axis; distributions become a list of them."""
 
@@ -240,4 +220,5 @@ def _stack(runs: list[Run]) -> Run:
             first.how,
             joined([term.real for term in mine]),
         )
-    return Run(terms, joined([run.returned for run in runs]))
+    computed = {name: joined([run.computed[name] for run in runs]) for name in runs[0].computed}
+    return Run(terms, joined([run.returned for run in runs]), computed)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyro
+import pyro.distributions as pd
 import torch
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.subsample_messenger import _Subsample
@@ -26,8 +27,10 @@ class _Sites(Messenger):
     def _pyro_sample(self, msg: Any) -> None:
         if isinstance(msg["fn"], _Subsample):  # a plate drawing its indices is no site
             self.recorder.enter_plate(msg)
-        else:
-            self.recorder.before(msg)
+            return
+        if _stands_for_a_deterministic_site(msg):
+            msg["infer"] = {**(msg["infer"] or {}), "_deterministic": True}
+        self.recorder.before(msg)
 
     def _pyro_post_sample(self, msg: Any) -> None:
         if isinstance(msg["fn"], _Subsample):
@@ -175,13 +178,20 @@ class _Recorder(Recorder):
             for name, term in self.terms.items()
         }
         returned = self.returned if isinstance(self.returned, torch.Tensor) else None
-        return Run(terms, returned.unsqueeze(0) if alone and returned is not None else returned)
+        computed = {n: torch.as_tensor(x).unsqueeze(0) for n, x in self.computed.items()} if alone else {}
+        return Run(terms, returned.unsqueeze(0) if alone and returned is not None else returned, computed)
 
 
 def per_row(log_density: torch.Tensor, row_dim: int, plates: int) -> torch.Tensor:
     """The sum over all plates but one; plates are the last axes, `plates` of them at most."""
     others = [dim for dim in range(-min(log_density.ndim, plates), 0) if dim != row_dim]
     return log_density.sum(others) if others else log_density
+
+
+def _stands_for_a_deterministic_site(msg: Any) -> bool:
+    """A site that Pyro's reparameterisations have replaced: it observes a point, and its density is masked."""
+    fn = msg["fn"]
+    return bool(msg["is_observed"]) and getattr(fn, "_mask", None) is False and isinstance(fn.base_dist, pd.Delta)
 
 
 def _constrained(constraint: Any) -> Any:

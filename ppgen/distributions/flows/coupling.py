@@ -49,7 +49,7 @@ class Coupling(Transform):
         if self.dim == 1:
             raise ValueError(
                 "Coupling: expected at least two dimensions, as some say what is done to the others; got dim=1. "
-                "Use AutoregressiveTransform(1), or a flow made of it: MAF(1), NSF(1, autoregressive=True)."
+                "Use AutoregressiveTransform(1), or a flow made of it: MAF(1), NSF(1)."
             )
         if self.mask is not None:
             arguments.assign(self, mask=tuple(map(bool, self.mask)))

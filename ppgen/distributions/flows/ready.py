@@ -77,8 +77,8 @@ def NSF(
 ) -> Flow:
     """The neural spline flow (Durkan et al., 2019): rational-quadratic splines, each layer followed by a linear map.
 
-    With couplings density and draws are one pass each. With `autoregressive=True`, which takes D = 1 too, the density
-    is one pass and draws go dimension by dimension.
+    With couplings density and draws are one pass each. With `autoregressive=True`, and of one dimension, which
+    has no other to be coupled with, the density is one pass and draws go dimension by dimension.
 
     Args:
         dim: number of dimensions D.
@@ -100,7 +100,7 @@ def NSF(
         ((7,), (3,))
     """
     spline = RationalQuadraticSpline(bins, bound)
-    if autoregressive:
+    if autoregressive or dim == 1:
         return _flow(base, dim, _autoregressive(dim, spline, transforms, hidden, context, method))
     return _flow(base, dim, _couplings(dim, spline, transforms, hidden, context))
 

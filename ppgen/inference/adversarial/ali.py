@@ -53,6 +53,7 @@ class ALI(Algorithm):
             needs.local_latents,
             needs.a_reparameterised_guide,
             needs.a_dreamable_model,
+            needs.complete_data,
             needs.gradient_to_the_model,
             emission,
         )

@@ -52,7 +52,13 @@ class GAN(Algorithm):
     def requirements(self) -> tuple:
         """Samples that carry gradients to the model."""
         emission = needs.a_mean_emission if self.emit == "mean" else needs.a_reparameterised_emission
-        return (needs.a_model_that_learns, needs.a_dreamable_model, needs.gradient_to_the_model, emission)
+        return (
+            needs.a_model_that_learns,
+            needs.a_dreamable_model,
+            needs.complete_data,
+            needs.gradient_to_the_model,
+            emission,
+        )
 
     def brings(self, problem: Problem) -> dict[str, Any]:
         """The critic."""

@@ -41,7 +41,7 @@ class EM(Procedure):
 
     climb: int = 20
 
-    needs = (needs.densities, needs.weights, needs.a_model_that_learns, needs.an_exact_posterior)
+    needs = (needs.densities, needs.weights, needs.normalised, needs.a_model_that_learns, needs.an_exact_posterior)
 
     def __post_init__(self) -> None:
         positive("climb", self.climb, "EM")
@@ -53,12 +53,12 @@ class EM(Procedure):
 
     def init(self, problem: Problem, parameters: Mapping[str, Any], batch: Mapping[str, Any], key: Any) -> Any:
         """The parameters, after a look whether the posterior can be had."""
-        check_gaussian(problem.joints(parameters, key)["model"], Batch(batch))
+        check_gaussian(problem.joints(parameters, key)["model"], Batch.of_data(batch))
         return dict(parameters)
 
     def step(self, problem: Problem, state: Any, batch: Mapping[str, Any], key: Any) -> tuple[Any, Info]:
         """Expect, and maximise."""
-        data, p = Batch(batch), problem.joints(state, key)["model"]
+        data, p = Batch.of_data(batch), problem.joints(state, key)["model"]
         q = posterior(p.frozen, data)
 
         def expected(parameters: Mapping[str, Any]) -> ops.Array:

@@ -22,7 +22,7 @@ class MaximumLikelihood(Algorithm):
 
     roles: ClassVar[tuple[str, ...]] = ("model",)
     needs = (
-        needs.densities, needs.weights, needs.a_model_that_learns, needs.enumerable_latents,
+        needs.densities, needs.weights, needs.normalised, needs.a_model_that_learns, needs.enumerable_latents,
         needs.weights_of_the_full_data,
     )  # fmt: skip
 

@@ -75,11 +75,19 @@ class ELBO(Algorithm):
             return (
                 needs.densities,
                 needs.a_guide,
+                needs.factors_of_latent_sites,
                 needs.known_densities_of_draws,
-                needs.weights_of_the_full_data,
+                needs.held_draws_of_the_full_data,
                 *order,
             )
-        return (needs.densities, needs.a_guide, needs.known_densities_of_draws, needs.a_reparameterised_guide, *order)
+        return (
+            needs.densities,
+            needs.a_guide,
+            needs.factors_of_latent_sites,
+            needs.known_densities_of_draws,
+            needs.a_reparameterised_guide,
+            *order,
+        )
 
     def brings(self, problem: Problem) -> dict[str, Any]:
         """The learned baseline."""
@@ -96,7 +104,12 @@ class ELBO(Algorithm):
         z = q.draw(batch, self.particles, pathwise=not q.reparameterised(batch.observed))
         log_w = analytic_kl(p, batch, z) if self.analytic_kl else p.log_weight(batch, z)
         loss = -per_row(log_w, batch)
-        log_w, score = p.pool(log_w, batch), p.pool(z.held.log_prob, batch)
+
+        def pool(weights: ops.Array) -> ops.Array:
+            """A draw of one row is judged by that row, one that all rows share by all of them."""
+            return p.pool(weights, batch) if z.held.shared else weights
+
+        log_w, score = pool(log_w), pool(z.held.log_prob)
 
         def guided(baseline: ops.Array) -> dict[str, ops.Array]:
             return {"model": loss, "guide": valued(loss, -per_row(scored(log_w, score, baseline), batch))}
@@ -108,7 +121,7 @@ class ELBO(Algorithm):
             seen = ops.stop_gradient(ops.mean(log_w))
             carry = DECAY * total + (1 - DECAY) * seen, DECAY * weight + (1 - DECAY)
             return Played(guided(total / ops.clip(weight, 1 - DECAY)), carry)
-        guess = p.pool(turn.joints["baseline"](batch), batch)
+        guess = pool(turn.joints["baseline"](batch))
         return Played(guided(guess) | {"baseline": per_row(ops.square(ops.stop_gradient(log_w) - guess), batch)})
 
     def losses(self, p: Joint, q: Joint, batch: Batch) -> Losses:

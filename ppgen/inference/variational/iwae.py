@@ -35,7 +35,8 @@ class IWAE(Algorithm):
     def requirements(self) -> tuple:
         """A guide; reparameterised unless the gradient is VIMCO's."""
         pathwise = () if self.gradient == "vimco" else (needs.a_reparameterised_guide,)
-        return (needs.densities, needs.weights, needs.a_guide, *pathwise, needs.weights_of_the_full_data)
+        common = (needs.densities, needs.weights, needs.a_guide, needs.factors_of_latent_sites)
+        return (*common, *pathwise, needs.weights_of_the_full_data)
 
     def losses(self, p: Joint, q: Joint, batch: Batch) -> Losses:
         """Minus the bound, in nats per row."""

@@ -34,7 +34,8 @@ class Renyi(Algorithm):
     def requirements(self) -> tuple:
         """A reparameterised guide; the ELBO (alpha = 1) is the only order that is a sum over rows."""
         pooled = () if self.alpha == 1 else (needs.weights_of_the_full_data,)
-        return (needs.densities, needs.weights, needs.a_guide, needs.a_reparameterised_guide, *pooled)
+        common = (needs.densities, needs.weights, needs.a_guide, needs.factors_of_latent_sites)
+        return (*common, needs.a_reparameterised_guide, *pooled)
 
     def losses(self, p: Joint, q: Joint, batch: Batch) -> Losses:
         """Minus the bound, in nats per row."""
@@ -45,7 +46,8 @@ class Renyi(Algorithm):
         else:
             order = 1 - self.alpha
             power = order * p.pool(log_w, batch)
-            top = ops.amax(power, 0)  # expm1 and log1p keep their digits where the order is near 0
+            top = ops.stop_gradient(ops.amax(power, 0))  # which the bound does not depend on
+            # expm1 and log1p keep their digits where the order is near 0
             bound = top / order + ops.log1p(ops.mean(ops.expm1(power - top), 0)) / order
             loss = -per_row(bound[None], batch)
         return {"model": loss, "guide": loss}

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.backends.protocol import SEEN
+from ppgen.backends.protocol import KEPT, Request, bare
 from ppgen.errors import DataError, ProgramError
+from ppgen.problem.arrays import observed_by
+from ppgen.problem.batch import rows_of
 from ppgen.problem.program import Program
 
 
@@ -27,11 +29,11 @@ def every_entry_is_used(model: Program, guide: Program | None, arrays: Mapping[s
     """A name that no program knows is a misspelt key or a forgotten observation."""
     known = {*model.sites, *model.arguments, *(guide.arguments if guide else ())}
     for name in arrays:
-        if name.startswith(SEEN):
-            if name.removeprefix(SEEN) not in model.sites:
+        if bare(name) != name:
+            if bare(name) not in {*model.sites, *model.observes.values()}:
                 raise DataError(
-                    f"entry {name.removeprefix(SEEN)!r} has masked rows, and is no site of the model; expected masks on "
-                    f"sites, {list(model.sites)}. Fill its missing rows."
+                    f"entry {bare(name)!r} has masked rows or numbers, and is no site of the model; expected masks on "
+                    f"sites, {list(model.sites)}. Fill what is missing."
                 )
         elif name not in known:
             raise DataError(
@@ -41,11 +43,12 @@ def every_entry_is_used(model: Program, guide: Program | None, arrays: Mapping[s
 
 
 def something_is_observed(model: Program, arrays: Mapping[str, np.ndarray]) -> None:
-    """A model without observations has nothing to learn from."""
-    if not model.observed(arrays):
+    """Data that nothing observes have a wrong name; without data, or with a factor of them, the model is a target as it is."""
+    factors = any(site.kind == "factor" for site in model.sites.values())
+    if arrays and not factors and not model.observed(arrays):
         raise ProgramError(
             f"no site of the model is observed: expected data for one of {list(model.sites)}; got {sorted(arrays)}. "
-            "Name the data after the site they observe (or pass obs= in a native program)."
+            "Name the data after the site they observe (or pass obs= in a native program); pass data={} where nothing is."
         )
 
 
@@ -71,4 +74,28 @@ def inside_rows(model: Program, arrays: Mapping[str, np.ndarray]) -> None:
                 f"site {site.name!r} of the model is observed; expected it in the plate {model.rows_plate!r}; got "
                 f"plates {sorted(site.plates)}. Put it in `with plate({model.rows_plate!r}, rows):`, or name the "
                 "plate of rows: ppgen.fit(..., rows='...')."
+            )
+
+
+def nothing_reads_what_is_missing(
+    model: Program, parameters: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Missing numbers count nowhere: the model's log densities are the same whatever stands in their place."""
+    partial = {name: site for name, site in observed_by(model).items() if KEPT + name in arrays}
+    backend, rows = model.backend, rows_of(arrays)
+
+    def terms(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        fixed = {name: backend.array(value) for name, value in values.items()}
+        run = backend.run(model, parameters, backend.key(0), fixed, {}, rows, 1, Request("held"))
+        return {n: backend.numpy(term.log_prob) for n, term in run.terms.items() if term.log_prob is not None}
+
+    before = terms(arrays) if partial else {}
+    for name, site in partial.items():
+        other = arrays[name].dtype.type(site.support.inside[1])
+        after = terms({**arrays, name: np.where(arrays[KEPT + name], arrays[name], other)})
+        if changed := [n for n in after if not np.allclose(after[n], before[n], rtol=1e-4, atol=1e-4, equal_nan=True)]:
+            raise DataError(
+                f"entry {name!r} has missing numbers, and site {changed[0]!r} of the model depends on them; expected a model "
+                f"that reads {name!r} nowhere else, so that their terms can be left out. Make what may be missing a site of "
+                "its own, mask its whole rows, and sample it in the guide."
             )

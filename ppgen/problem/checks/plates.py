@@ -6,12 +6,8 @@ from typing import Any
 import numpy as np
 
 from ppgen.errors import ProgramError, tell
+from ppgen.problem.batch import rows_of
 from ppgen.problem.program import Program
-
-
-def rows_of(arrays: Mapping[str, np.ndarray]) -> int:
-    """How many rows a batch has."""
-    return next((len(array) for array in arrays.values() if array.ndim), 1)
 
 
 def all_rows(model: Program, count: int, size: int | None) -> int:

@@ -8,6 +8,12 @@ from ppgen.problem.program import Program
 
 def match(model: Program, guide: Program, data: Iterable[str]) -> None:
     """Compare the two site tables; a site that the data give is given to the guide too, and must fit it as well."""
+    if factors := [site.name for site in guide.sites.values() if site.kind == "factor"]:
+        raise ProgramError(
+            f"the guide has a factor {factors[0]!r}; expected sample sites alone, since a guide is a distribution of the "
+            "latent sites: its draws would not follow a factor. Put a term of the target into the model, as a factor of the "
+            "sampled values; for a term of the guide's loss write an algorithm (docs/new-algorithm.md)."
+        )
     wanted = {site.name: site for site in model.latent(data)}
     given = {site.name: site for site in guide.latent() if site.kind != "auxiliary"}
     observed = {site.name: site for site in model.observed(data)}
