@@ -43,5 +43,9 @@ class NonFiniteError(PpgenError):
         self.fit: Any = None
 
 
+class ProgramWarning(UserWarning):
+    """Something in a program that is seldom meant, and that a reader of the result should know."""
+
+
 class Note(UserWarning):
     """Something that ppgen did by itself, and that a reader of the result should know."""

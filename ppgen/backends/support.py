@@ -42,6 +42,11 @@ class Support:
         """How many integers the set has, None where that is not finite or not known."""
         return None if self.values is None else len(self.values)
 
+    @property
+    def bounded(self) -> bool:
+        """True for integers and for an interval that is not all of the reals."""
+        return self.discrete or (self.kind == "real" and (self.low, self.high) != (None, None))
+
     def outside(self, values: np.ndarray) -> np.ndarray:
         """True where an entry of `values` (a whole row for a simplex) is not in the set; never for `other`."""
         values = np.asarray(values)

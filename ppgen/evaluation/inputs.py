@@ -11,6 +11,7 @@ from ppgen.backends.sites import Site
 from ppgen.errors import DataError, NoLikelihoodError
 from ppgen.inference.algorithm import positive
 from ppgen.inference.requirements import densities, enumerable_latents, weights
+from ppgen.problem.arrays import cast
 from ppgen.problem.problem import Problem
 from ppgen.problem.program import Program
 
@@ -28,10 +29,22 @@ def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[
         raise DataError(
             f"the data have values of {latent}, which are latent; expected {sorted(problem.entries)} only. Leave them out."
         )
+    _in_their_places(problem, host)
     try:
         return problem.observing(host), host
     except DataError as error:
         raise DataError(f"the data: {error}") from None
+
+
+def _in_their_places(problem: Problem, host: Mapping[str, np.ndarray]) -> None:
+    """Parameters that have a value for each row of the data belong to these rows, in their order."""
+    placed = {name for program in problem.programs.values() for name in program.placed & program.parameters.keys()}
+    learned = cast(problem.example, problem.model)
+    if placed and not all(name in host and np.array_equal(host[name], value) for name, value in learned.items()):
+        raise DataError(
+            f"the parameters {sorted(placed)} have one value per datum of the data that the fit was made of; expected these "
+            "rows, in their order; got others. To evaluate others, compute them by a network of the data (amortisation)."
+        )
 
 
 def dimensions(program: Program, given: Mapping[str, Any], *, continuous_only: bool = False) -> float:
@@ -101,6 +114,10 @@ def caveat(problem: Problem) -> str:
     said = []
     if factors:
         said.append(f"the model has factors {factors}, so its density is not normalised")
+    if mixed := sorted(problem.model.mixed):
+        said.append(
+            f"sites {mixed} depend on other rows, so the numbers are those of these rows together, in these batches"
+        )
     if scaled:
         said.append(f"the model scales the log densities of {scaled}")
     return "; ".join(said)
@@ -118,5 +135,28 @@ def described(problem: Problem, arrays: Mapping[str, np.ndarray], quantization: 
                 "expected quantization only for continuous observed sites, whose data were dequantised; every observed "
                 "site is discrete, so bits per dimension are exact without it. Leave it out."
             )
+        _dequantised(problem, arrays, quantization)
         extra = continuous * float(np.log2(quantization))
-    return {"dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": caveat(problem)}
+    return {
+        "dimensions": dimensions(model, arrays), "quantization_bits": extra, "levels": quantization, "note": caveat(problem),
+    }  # fmt: skip
+
+
+def _dequantised(problem: Problem, arrays: Mapping[str, np.ndarray], levels: int) -> None:
+    """Continuous observed values lie in [0, 1] and between the levels; a density at the levels themselves bounds nothing."""
+    sites = {problem.model.observes.get(site.name, site.name): site for site in problem.model.observed(arrays)}
+    for name, site in sites.items():
+        values = arrays.get(name)
+        if values is None or site.support.discrete or _one_hot(site):
+            continue
+        if values.min() < 0 or values.max() > 1:
+            raise DataError(
+                f"entry {name!r}: expected {levels} levels, dequantised and scaled to [0, 1], for quantization={levels}; "
+                f"got {values.min():g} to {values.max():g}. Scale them, (x + u) / {levels}, or leave it out."
+            )
+        if any(np.allclose(values * top, np.round(values * top), atol=1e-3) for top in (levels, levels - 1)):
+            raise DataError(
+                f"entry {name!r}: expected dequantised data for quantization={levels}; every value is one of the levels, "
+                "where a density bounds no probability. Add uniform noise: "
+                f"ppgen.distributions.flows.dequantise(x, levels={levels}), and learn from such data."
+            )

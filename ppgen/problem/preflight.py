@@ -1,6 +1,5 @@
 """One look at the programs before anything is compiled: mistakes that would pass in silence become errors."""
 
-import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,8 @@ from ppgen.backends.protocol import SEEN, Backend
 from ppgen.backends.sites import Initialiser, Site
 from ppgen.errors import PpgenError, ProgramError
 from ppgen.problem.arrays import cast, check_finite, check_values
-from ppgen.problem.checks import closures, observations, parameters, plates, sites
+from ppgen.problem.checks import closures, dependence, failures, observations, parameters, plates, randomness, sites
+from ppgen.problem.checks.reachable import reachable
 from ppgen.problem.program import Program
 
 
@@ -49,12 +49,14 @@ def preflight(
     p = replace(p, rows_plate=rows_plate or _rows_plate(p, given))
     arrays = cast(arrays, p)
     p = replace(p, observes=observations.links(p, seen.observations, arrays))
-    found, programs = dict(seen.created), {"model": p}
+    found, programs, looks = dict(seen.created), {"model": p}, {"model": seen}
     if guide is not None:
         q, seen_q = inspect(Program(guide, "guide", backend, p.rows_plate, borrowed=p.arguments), arrays, create)
         parameters.shared(p, q, seen.created, seen_q.created)
         found, programs = {**seen_q.created, **found}, {"model": p, "guide": q}
+        looks["guide"] = seen_q
 
+    observations.no_default_hides_a_typo(programs.values(), arrays)
     observations.every_entry_is_used(p, programs.get("guide"), arrays)
     observations.something_is_observed(p, arrays)
     for program in programs.values():
@@ -62,16 +64,28 @@ def preflight(
         plates.rows_match(program, arrays)
     observations.shapes(p, seen.observations, arrays)
     observations.inside_rows(p, arrays)
+    observations.inside_supports(p, seen.observations)
+    plates.rows_come_first(p, arrays)
     check_values(arrays, p, "the batch")
     if guide is not None:
         sites.match(p, programs["guide"], given)
+        sites.known_alike(p, programs["guide"])
+    rows = plates.rows_of(arrays)
+    depends = {
+        role: backend.dependences(program, looks[role], looks[role].created, arrays, rows)
+        for role, program in programs.items()
+    }
     if not full_batch or seen.trouble:
-        for program in programs.values():
+        for role, program in programs.items():
+            if not full_batch:
+                dependence.no_parameter_per_datum(program, depends[role])
             _look_again(program, arrays, full_batch, create)
+    for role, program in programs.items():
+        programs[role] = dependence.check(program, depends[role], full_batch=full_batch)
 
     nesting = max(program.nesting for program in programs.values())
     programs = {role: replace(program, nesting=nesting) for role, program in programs.items()}
-    return backend.arrange(programs, found, arrays, plates.rows_of(arrays)), found
+    return backend.arrange(programs, found, arrays, rows), found
 
 
 def whole(entries: Iterable[str]) -> frozenset[str]:
@@ -83,20 +97,17 @@ def whole(entries: Iterable[str]) -> frozenset[str]:
 def inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initialiser) -> tuple[Program, Any]:
     """The program with its sites and parameters as one run on `arrays` finds them, and what else that run found."""
     backend, rows = program.backend, plates.rows_of(arrays)
-    before = random.getstate(), tuple(np.random.get_state())
+    generators = [value for _, value in reachable(program.fn) if randomness.is_generator(value)]
     try:
-        with backend.watching() as met:
+        with backend.watching() as met, randomness.watched(generators) as used:
             recorder = backend.inspect(program, arrays, rows, create, backend.key(0))
+            drawn = used()
     except PpgenError as error:
         error.__dict__.pop("__notes__", None)  # JAX's remarks on its tracebacks
         raise
     except (ValueError, TypeError, RuntimeError) as error:  # what the libraries raise for shapes
-        raise _does_not_run(program, arrays, error) from error
-    if backend.compiles and _moved(before):
-        raise ProgramError(
-            f"the {program.role} draws from Python's or NumPy's own generator, which a compiled program does only "
-            "once; expected randomness from sample sites. Replace the draw by ppgen.sample."
-        )
+        raise failures.explained(program, arrays, error) from error
+    randomness.check(program, drawn)
     program = replace(
         program,
         sites=recorder.sites,
@@ -105,7 +116,7 @@ def inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initiali
         idle=recorder.idle,
         nesting=max((site.rank for site in recorder.sites.values()), default=0) or 1,
     )
-    closures.registered(program, met)
+    closures.registered(program, met, recorder)
     return program, recorder
 
 
@@ -119,28 +130,12 @@ def _look_again(program: Program, arrays: Mapping[str, np.ndarray], full_batch: 
         arrays = {name: value[: (rows + 1) // 2] for name, value in arrays.items()}
     again, seen = inspect(program, arrays, create)
     if seen.trouble:
-        raise _does_not_run(program, arrays, seen.trouble) from seen.trouble
+        raise failures.explained(program, arrays, seen.trouble) from seen.trouble
     plates.batch_axes_are_plates(again)
     plates.rows_match(again, arrays)
     plates.events_stay(program, again, rows, plates.rows_of(arrays))
     if program.role == "model":
         observations.shapes(again, seen.observations, arrays)
-
-
-def _does_not_run(program: Program, arrays: Mapping[str, np.ndarray], error: Exception) -> ProgramError:
-    shapes = ", ".join(f"{name} {value.shape} {value.dtype}" for name, value in arrays.items())
-    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith("(at ")]  # not JAX's own
-    reason = " ".join([str(error).rstrip("."), *notes])
-    return ProgramError(
-        f"the {program.role} does not run on a batch of {plates.rows_of(arrays)} rows ({shapes}): {reason}. Expected a "
-        "program that runs on any number of rows; where a size is at fault, take it from the data, as in "
-        "plate('data', rows) or len(x), and call .to_event(1) where an axis is part of one event."
-    )
-
-
-def _moved(before: tuple[Any, Any]) -> bool:
-    numpy_state = tuple(np.random.get_state())
-    return random.getstate() != before[0] or not all(map(np.array_equal, numpy_state, before[1]))
 
 
 def _rows_plate(model: Program, data: Iterable[str]) -> str:

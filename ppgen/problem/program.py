@@ -28,6 +28,8 @@ class Program:
         vectorises: whether its particles can run at once (Pyro).
         observes: in a native program, the argument that each observed site observes.
         idle: parameters that it registers but does not use (Pyro).
+        mixed: sites whose distribution in one row depends on other rows.
+        placed: in a program that sees all rows, the parameters (or "a constant") that have a value a row.
         borrowed: argument names for a function of `*args, **kwargs`: the model's.
     """
 
@@ -42,6 +44,8 @@ class Program:
     vectorises: bool = True
     observes: Mapping[str, str] = field(default_factory=dict)
     idle: frozenset[str] = frozenset()
+    mixed: frozenset[str] = frozenset()
+    placed: frozenset[str] = frozenset()
     borrowed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -64,6 +68,11 @@ class Program:
     def required(self) -> tuple[str, ...]:
         """The arguments that have no default."""
         return tuple(p.name for p in self._signature if p.name in self.names and p.default is p.empty)
+
+    @property
+    def computed(self) -> frozenset[str]:
+        """Sites that observe what the program computes of its arguments, so that no look at the data has seen their values."""
+        return frozenset(site.name for site in self.sites.values() if site.observed and site.name not in self.observes)
 
     @property
     def arguments(self) -> tuple[str, ...]:

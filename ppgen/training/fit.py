@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from ppgen import arguments
 from ppgen.errors import DataError, ProgramError
 from ppgen.inference.algorithm import Algorithm
 from ppgen.inference.procedure import Procedure
+from ppgen.problem.reading import entries_of, is_frame
 from ppgen.training.loop import Loop
 from ppgen.training.procedures import proceed
 from ppgen.training.result import Fit
@@ -41,7 +43,8 @@ def fit(
         model: p(x, z), a function with `sample` statements; or a native Pyro or NumPyro program.
         guide: q(z | x), where the algorithm needs one; or one that is made of the model, such as
             `ppgen.guides.FullRank()`. Without one, continuous latent sites get `ppgen.guides.MeanField()`.
-        data: arrays by site or argument name, their first axis counting rows; or an iterable of such batches.
+        data: arrays by site or argument name, their first axis counting rows; a frame of pandas or polars, whose columns are
+            such arrays; or an iterable of such batches, a torch `DataLoader` of dicts too.
         algorithm: `ppgen.ELBO()` by default.
         backend: "numpyro" (JAX, compiled) or "pyro" (PyTorch).
         epochs: passes over the data. Give this or `steps`; neither for an algorithm that knows how many it takes
@@ -84,12 +87,15 @@ def fit(
     for name, count in (("epochs", epochs), ("steps", steps), ("batch_size", batch_size)):
         if count is not None and (not isinstance(count, int | np.integer) or count < 1):
             raise ProgramError(f"expected {name} to be a positive integer; got {count!r}.")
+    if is_frame(data):
+        data = entries_of(data)
     if isinstance(algorithm, Procedure):
         return proceed(
             model, guide, data, algorithm, backend=backend, steps=steps if epochs is None else epochs, seed=seed, rows=rows,
             params=params, progress=progress, batch_size=batch_size, valid=valid, optimizer=optimizer,
             callbacks=tuple(callbacks), size=size, train=train, resume=resume,
         )  # fmt: skip
+    seed = arguments.seed("ppgen.fit", seed)
     loop = Loop(
         model, guide, algorithm, optimizer, backend, size, rows, train, seed, tuple(callbacks), progress, params, resume,
     )  # fmt: skip

@@ -46,6 +46,12 @@ def load(
         model, guide, data=arrays["example"], backend=backend or manifest["backend"], size=manifest["size"],
         rows=manifest["rows"], full_batch=manifest["full_batch"], seed=manifest["seed"],
     )  # fmt: skip
+    if new := sorted(set(problem.export(problem.start)) - set(arrays["params"])):
+        raise CheckpointError(
+            f"expected programs with the parameters of the fit at {path}, {sorted(arrays['params'])}; got {new} besides, "
+            "which would stay untrained. Load it with the programs it was learned with; to go on with larger ones, "
+            "ppgen.fit(..., params=fit)."
+        )
     if isinstance(algorithm, Procedure):
         return _of_a_procedure(problem, algorithm, manifest, arrays)
     trainer = Trainer(problem, algorithm, train=tuple(manifest["train"]))

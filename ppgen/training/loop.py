@@ -73,8 +73,8 @@ class Loop:
 
     def _problem(self, guide: Any, example: Mapping[str, np.ndarray], size: int | None, full_batch: bool) -> Problem:
         return Problem(
-            self.model, guide, data=example, backend=self.backend, size=self.size or size, rows=self.rows,
-            full_batch=full_batch, seed=self.seed,
+            self.model, guide, data=example, backend=self.backend, rows=self.rows, full_batch=full_batch, seed=self.seed,
+            size=size if self.size is None else self.size,
         )  # fmt: skip
 
     def arrays(
@@ -136,11 +136,10 @@ class Loop:
 
     def stop(self, state: State, batch: Mapping[str, Any], rows: np.ndarray | None) -> None:
         """Raise `NonFiniteError`, with the fit so far."""
-        step = int(state.step)
+        step, (reason, advice) = int(state.step), diagnose(self.trainer, state, batch, rows)
         error = NonFiniteError(
-            f"the loss or its gradient stopped being finite at step {step}: "
-            f"{diagnose(self.trainer, state, batch, rows)}. The parameters of step {step} are kept in the error's "
-            "`fit`. Lower the learning rate, clip gradients (Adam(clip=1.0)), or bound scales away from 0.",
+            f"the loss or its gradient stopped being finite at step {step}: {reason}. The parameters of step {step} are kept "
+            f"in the error's `fit`. {advice}",
             step,
         )
         error.fit = self.result(state)

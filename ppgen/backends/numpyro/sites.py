@@ -10,6 +10,7 @@ import numpyro.distributions as nd
 from jax import random
 from numpyro.primitives import Messenger
 
+from ppgen.backends.numpyro.dependence import mark
 from ppgen.backends.protocol import Run, Term
 from ppgen.backends.recorder import Recorder
 from ppgen.errors import ProgramError
@@ -74,6 +75,17 @@ class _Sites(Messenger):
 class _Recorder(Recorder):
     """The sites of one particle; `vmap` adds the particle axis outside."""
 
+    marks = False  # whether values and parameters keep their names in the trace
+    traced: Any = None  # the trace of a look on shapes, see `dependence`
+
+    def mark(self, name: str, value: Any) -> Any:
+        return mark(name, value) if self.marks else value
+
+    @property
+    def constants(self) -> list[Any] | None:
+        """Arrays that the program took as they were; None without a trace."""
+        return None if self.traced is None else list(self.traced[0].consts)
+
     def native_parameter(self, msg: Any) -> None:
         """Answer a `numpyro.param` (also those that flax, equinox and stax modules make)."""
         name, constraint = msg["name"], msg["kwargs"].get("constraint")
@@ -102,6 +114,11 @@ class _Recorder(Recorder):
         log_density = fn.log_prob(msg["value"], intermediates) if intermediates else fn.log_prob(msg["value"])
         scale = msg.get("scale")
         return log_density if scale is None else scale * log_density
+
+    def inside(self, msg: Any) -> Any:
+        fn = msg["fn"]
+        inside = fn.support(msg["value"])
+        return inside | jnp.logical_not(fn._mask) if isinstance(fn, nd.MaskedDistribution) else inside
 
     def uniform(self, shape: tuple[int, ...]) -> Any:
         return random.uniform(cast(jax.Array, numpyro.prng_key()), shape)  # a program runs under a seed

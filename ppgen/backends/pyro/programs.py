@@ -15,6 +15,7 @@ from torch.distributions import ComposeTransform, biject_to, kl_divergence
 from ppgen.backends import modules
 from ppgen.backends.protocol import SEEN, Inspected, Request, Run, Term
 from ppgen.backends.pyro.arrays import Arrays, Onto
+from ppgen.backends.pyro.dependence import Depending
 from ppgen.backends.pyro.sites import _Recorder, _Sites, per_row
 from ppgen.backends.pyro.watch import watching
 from ppgen.backends.recorder import Recorder
@@ -34,7 +35,7 @@ _WANT_TENSORS = frozenset(
 )
 
 
-class Programs(Arrays):
+class Programs(Arrays, Depending):
     """Runs programs: their primitives, one run for all particles, and the first look at them."""
 
     def sample(self, name: str, fn: Any, infer: Any) -> Any:

@@ -124,6 +124,10 @@ class _Recorder(Recorder):
             )
         return log_density * scale if self.is_scaled(msg) else log_density
 
+    def inside(self, msg: Any) -> torch.Tensor:
+        inside, mask = msg["fn"].support.check(msg["value"]), msg["mask"]
+        return inside if mask is None else inside | ~torch.as_tensor(mask)
+
     def uniform(self, shape: tuple[int, ...]) -> torch.Tensor:
         return torch.rand(shape)
 

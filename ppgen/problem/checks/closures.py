@@ -1,25 +1,26 @@
 """Networks that a program uses without registering them would never learn."""
 
-import inspect
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
 from ppgen.errors import ProgramError
+from ppgen.problem.checks.reachable import names, reachable
 from ppgen.problem.program import Program
 
 
-def registered(program: Program, met: dict[int, Any]) -> None:
+def registered(program: Program, met: dict[int, Any], recorder: Any) -> None:
     """Every network that the program uses has been registered by `module`.
 
     Args:
         program: the inspected program.
         met: the torch parameters it used, by id, as `backend.watching` noted them.
+        recorder: what its inspection found.
     """
     known = {id(array) for p in program.parameters.values() for array in _arrays(p.source)}
-    networks = {name: arrays for name, value in _names(program.fn) if (arrays := _arrays(value))}
+    around = list(reachable(program.fn))
+    networks = {name: arrays for name, value in around if (arrays := _arrays(value))}
     for parameter in (p for key, p in met.items() if key not in known):
         name = next((n for n, arrays in networks.items() if any(a is parameter for a in arrays)), "net")
         raise ProgramError(
@@ -29,8 +30,12 @@ def registered(program: Program, met: dict[int, Any]) -> None:
         )
     if program.backend.library == "torch" or (program.native and program.parameters):
         return  # NumPyro's own modules do not tell which network they came from
+    constants = getattr(recorder, "constants", None)  # None where no trace tells which arrays were used
+    networks |= _applied(around, recorder.modules)
+    direct = {name for name, _ in names(program.fn)}
     for name, arrays in networks.items():
-        if not any(id(array) in known for array in arrays):
+        used = name in direct if constants is None else any(_among(array, constants) for array in arrays)
+        if used and not any(id(array) in known for array in arrays):
             raise ProgramError(
                 f"the {program.role} uses a network {name!r} without registering it, so it would never learn; expected "
                 f"{_call(program, name)} inside the program. Register it; one that is to stay as it is can be called "
@@ -38,21 +43,28 @@ def registered(program: Program, met: dict[int, Any]) -> None:
             )
 
 
+def _applied(around: list[tuple[str, Any]], modules: dict[str, Any]) -> dict[str, list[Any]]:
+    """Networks that hold no arrays and are not registered, with the arrays they may be applied to: those in dicts around."""
+    free = [name for name, value in around if _describes(value) and not any(value is net for net in modules.values())]
+    arrays = [x for _, value in around if isinstance(value, dict) for x in jax.tree.leaves(value) if _learnable(x)]
+    return dict.fromkeys(free, arrays)
+
+
+def _describes(value: Any) -> bool:
+    """Whether a value is a network of shapes, of ppgen.nn or flax, which is applied to its parameters."""
+    return hasattr(value, "specs") or (
+        hasattr(value, "apply") and any(b.__module__.startswith("flax.linen") for b in type(value).__mro__)
+    )
+
+
+def _among(array: Any, constants: list[Any]) -> bool:
+    """Whether an array is one of those that a trace took as they were."""
+    return any(array is c or (np.shape(c) == array.shape and np.array_equal(c, array)) for c in constants)
+
+
 def _call(program: Program, name: str) -> str:
     natively = {"torch": "pyro.module", "jax": "eqx_module"}[program.backend.library]
     return f"{natively if program.native else 'module'}({name!r}, {name})"
-
-
-def _names(fn: Any) -> Iterator[tuple[str, Any]]:
-    """What a function refers to by name: globals, variables around it, attributes of the object it is a method of."""
-    method = fn if inspect.isroutine(fn) else getattr(fn, "__call__", fn)  # noqa: B004
-    function, owner = inspect.unwrap(getattr(method, "__func__", method)), getattr(method, "__self__", None)
-    if not inspect.isfunction(function):
-        return
-    found = inspect.getclosurevars(function)
-    yield from found.globals.items()
-    yield from found.nonlocals.items()
-    yield from ((name, getattr(owner, name)) for name in function.__code__.co_names if hasattr(owner, name))
 
 
 def _arrays(value: Any) -> list[Any]:
@@ -63,10 +75,9 @@ def _arrays(value: Any) -> list[Any]:
     if "torch.nn.modules.module" in bases:
         return list(value.parameters())
     if any(base.startswith(("equinox.", "flax.nnx.")) for base in bases):
-        leaves = jax.tree.leaves(value)
-        return [
-            x
-            for x in leaves
-            if isinstance(x, jax.Array | np.ndarray) and jax.numpy.issubdtype(x.dtype, jax.numpy.inexact)
-        ]
+        return [x for x in jax.tree.leaves(value) if _learnable(x)]
     return []
+
+
+def _learnable(x: Any) -> bool:
+    return isinstance(x, jax.Array | np.ndarray) and jax.numpy.issubdtype(x.dtype, jax.numpy.inexact)

@@ -1,0 +1,74 @@
+"""What each site of a program depends on: the entries it reads, the other rows, its place in the batch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ppgen.backends.support import Support, describe
+
+NAMED = ("Independent", "ExpandedDistribution", "MaskedDistribution")
+_ROUNDING = 1e-4
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """What the distribution at one site is made of, as far as a backend can tell; the defaults claim nothing.
+
+    Attributes:
+        entries: names of the entries whose numbers it depends on.
+        mixes: whether that of one row depends on other rows.
+        places: what makes it depend on a row's place in the batch: names of parameters that have a value a row, or
+            "a constant".
+        outside: its parameters that leave their range at some values of the program's: by name, an example.
+    """
+
+    entries: frozenset[str] = frozenset()
+    mixes: bool = False
+    places: frozenset[str] = frozenset()
+    outside: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dependences:
+    """Of all sites of a program.
+
+    Attributes:
+        sites: by name.
+        fixed: whether the program draws random numbers that are the same in each run.
+    """
+
+    sites: Mapping[str, Dependence] = field(default_factory=dict)
+    fixed: bool = False
+
+
+def unwrapped(distribution: Any) -> Any:
+    """A distribution without events, expansion or mask around it."""
+    while type(distribution).__name__ in NAMED:
+        distribution = distribution.base_dist
+    return distribution
+
+
+def limited(distribution: Any) -> dict[str, Support]:
+    """The parameters of a distribution that are given to it and have a range, with that range."""
+    base = unwrapped(distribution)
+    named = {name: describe(c) for name, c in getattr(base, "arg_constraints", {}).items() if name in vars(base)}
+    return {name: range_ for name, range_ in named.items() if range_.bounded or range_.kind == "simplex"}
+
+
+def example_outside(limit: Support, values: np.ndarray) -> float | None:
+    """A number that is clearly out of a range; None where all are inside, up to rounding."""
+    values = values[np.isfinite(values)] if limit.kind != "simplex" else values
+    if not values.size:
+        return None
+    if limit.kind == "simplex":
+        totals = values.sum(-1)
+        if (values >= -_ROUNDING).all() and (np.abs(totals - 1) < 1e-2).all():
+            return None
+        return (
+            float(values.min()) if values.min() < -_ROUNDING else float(totals.ravel()[np.argmax(np.abs(totals - 1))])
+        )
+    low, high = (-np.inf if limit.low is None else limit.low), (np.inf if limit.high is None else limit.high)
+    bad = values[(values < low - _ROUNDING) | (values > high + _ROUNDING)]
+    return float(bad.flat[0]) if bad.size else None
