@@ -9,6 +9,7 @@ import numpy as np
 from ppgen.backends.support import Support, describe
 
 NAMED = ("Independent", "ExpandedDistribution", "MaskedDistribution")
+ENDS = ("low", "high")  # as both libraries call those of a Uniform
 _ROUNDING = 1e-4
 
 
@@ -21,12 +22,14 @@ class Dependence:
         mixes: whether that of one row depends on other rows.
         places: what makes it depend on a row's place in the batch: names of parameters that have a value a row, or
             "a constant".
+        moving: ends of its interval, low or high, that change with the parameters.
         outside: its parameters that leave their range at some values of the program's: by name, an example.
     """
 
     entries: frozenset[str] = frozenset()
     mixes: bool = False
     places: frozenset[str] = frozenset()
+    moving: frozenset[str] = frozenset()
     outside: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -37,10 +40,12 @@ class Dependences:
     Attributes:
         sites: by name.
         fixed: whether the program draws random numbers that are the same in each run.
+        constants: arrays that it takes as they are, its parameters apart; None where that is not known.
     """
 
     sites: Mapping[str, Dependence] = field(default_factory=dict)
     fixed: bool = False
+    constants: list[Any] | None = None
 
 
 def unwrapped(distribution: Any) -> Any:

@@ -76,7 +76,7 @@ def _keeps_differences(name: str, array: np.ndarray, single: np.ndarray) -> None
     if not (len(array) and np.isfinite(single).all()):
         return  # errors of their own
     error, spread = np.abs(single - array).max(0), array.std(0)
-    if np.any((error > _RESOLUTION * spread) & (spread > 0)):
+    if np.any((error > _RESOLUTION * spread) & (np.ptp(array, 0) > 0)):
         raise DataError(
             f"entry {name!r}: expected numbers that differ by more than float32 can tell; got values near "
             f"{np.abs(array).max():.9g}, rounded by up to {np.max(error):.3g}. Subtract an offset and scale them, "

@@ -69,12 +69,13 @@ def preflight(
     check_values(arrays, p, "the batch")
     if guide is not None:
         sites.match(p, programs["guide"], given)
-        sites.known_alike(p, programs["guide"])
     rows = plates.rows_of(arrays)
     depends = {
         role: backend.dependences(program, looks[role], looks[role].created, arrays, rows)
         for role, program in programs.items()
     }
+    for role, program in programs.items():
+        closures.used(program, depends[role].constants, looks[role].modules)
     if not full_batch or seen.trouble:
         for role, program in programs.items():
             if not full_batch:
@@ -116,7 +117,7 @@ def inspect(program: Program, arrays: Mapping[str, np.ndarray], create: Initiali
         idle=recorder.idle,
         nesting=max((site.rank for site in recorder.sites.values()), default=0) or 1,
     )
-    closures.registered(program, met, recorder)
+    closures.registered(program, met)
     return program, recorder
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpyro
 from jax.ad_checkpoint import checkpoint_name
 
-from ppgen.backends.dependence import Dependence, Dependences, example_outside, limited, unwrapped
+from ppgen.backends.dependence import ENDS, Dependence, Dependences, example_outside, limited, unwrapped
 from ppgen.backends.numpyro.axes import LOST, MIXED, carried
 from ppgen.backends.numpyro.ranges import ANYTHING, Range, range_of
 from ppgen.backends.protocol import Inspected, Request
@@ -96,7 +96,9 @@ class Reading:
             if any(axis in fact.varies and shapes[part].shape[axis] == self.rows for axis in ends):
                 places |= _names(fact)
         entries = frozenset(s for s in sources if not s.startswith((PARAMETER, SITE)) and s not in (KEY, CONSTANT))
-        return Dependence(entries, any(fact.rows == MIXED for fact in facts.values()), places)
+        learned = {part for part, fact in facts.items() if any(s.startswith(PARAMETER) for s in fact.sources)}
+        mixes = any(fact.rows == MIXED for fact in facts.values())
+        return Dependence(entries, mixes, places, frozenset(learned.intersection(ENDS)))
 
     def read(self, jaxpr: Any, arguments: list[Fact]) -> list[Fact]:
         """Facts about the results of a jaxpr."""
@@ -204,7 +206,8 @@ class Depending:
             name: replace(reading.dependence(name, facts[name], parts[name]), outside=outside.get(name, {}))
             for name in parts
         }
-        return Dependences(sites, reading.fixed)
+        own = {id(leaf) for leaf in jax.tree.leaves(dict(parameters))}
+        return Dependences(sites, reading.fixed, [c for c in trace.consts if id(c) not in own])
 
     def _traced(self, program: Inspected, parameters: Any, values: Mapping[str, Any], rows: int) -> Any:
         """The trace of a native program, once it has made its parameters."""

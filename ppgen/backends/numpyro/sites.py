@@ -81,11 +81,6 @@ class _Recorder(Recorder):
     def mark(self, name: str, value: Any) -> Any:
         return mark(name, value) if self.marks else value
 
-    @property
-    def constants(self) -> list[Any] | None:
-        """Arrays that the program took as they were; None without a trace."""
-        return None if self.traced is None else list(self.traced[0].consts)
-
     def native_parameter(self, msg: Any) -> None:
         """Answer a `numpyro.param` (also those that flax, equinox and stax modules make)."""
         name, constraint = msg["name"], msg["kwargs"].get("constraint")

@@ -9,7 +9,7 @@ import numpy as np
 import pyro
 import torch
 
-from ppgen.backends.dependence import Dependence, Dependences, example_outside, limited, unwrapped
+from ppgen.backends.dependence import ENDS, Dependence, Dependences, example_outside, limited, unwrapped
 from ppgen.backends.protocol import Inspected, Request
 from ppgen.backends.pyro.sites import _Recorder, _Sites
 
@@ -137,23 +137,32 @@ class Depending:
         runs = Runs(self, program, tried(parameters, 0), entries, rows)
         noisy, local = runs.noisy(), {name for name, dim in runs.first.row_dims.items() if dim is not None}
         reads = {entry: runs.reads(entry) for entry in program.arguments if entry in entries} if rows > 1 else {}
-        mixes, placed = set(), set()
+        mixes: set[str] = set()
+        placed: set[str] = set()
         if rows > 2:
-            others = runs.with_rows(torch.tensor([0, 0, *range(1, rows - 1)]))  # beside the first, other rows
-            mixes = {n for n in local - noisy if others[n].ndim and not same(others[n][0], runs.scores[n][0])}
+            for kept, order in ((0, [0, *range(rows - 1)]), (-1, [*range(1, rows), rows - 1])):  # beside other rows
+                now = runs.with_rows(torch.tensor(order))
+                mixes |= {n for n in local - noisy if now[n].ndim and not same(now[n][kept], runs.scores[n][kept])}
             rolled = runs.with_rows(torch.arange(rows).roll(1))
             placed = {n for n in local - noisy - mixes if not same(rolled[n], runs.scores[n].expand(rows).roll(1))}
         long = frozenset(n for n, p in parameters.items() if isinstance(p, torch.Tensor) and rows in p.shape)
+        other = Runs(self, program, tried(parameters, 1), entries, rows).first
         sites = {
             name: Dependence(
                 frozenset(entry for entry, sites in reads.items() if name in sites - noisy),
                 name in mixes,
                 (long or frozenset({"a constant"})) if name in placed else frozenset(),
+                frozenset(e for e in ENDS if not same(_end(runs.first, name, e), _end(other, name, e))),
                 outside.get(name, {}),
             )
             for name in runs.values
         }
         return Dependences(sites, runs.fixed())
+
+
+def _end(run: _Keeping, name: str, end: str) -> torch.Tensor:
+    """An end of a site's interval, if its distribution has one of its own."""
+    return torch.as_tensor(vars(unwrapped(run.kept[name][0])).get(end, 0.0))
 
 
 def tried(parameters: Mapping[str, Any], seed: int) -> Values:

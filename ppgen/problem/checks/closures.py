@@ -1,22 +1,22 @@
 """Networks that a program uses without registering them would never learn."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
 from ppgen.errors import ProgramError
-from ppgen.problem.checks.reachable import names, reachable
+from ppgen.problem.checks.reachable import reachable
 from ppgen.problem.program import Program
 
 
-def registered(program: Program, met: dict[int, Any], recorder: Any) -> None:
-    """Every network that the program uses has been registered by `module`.
+def registered(program: Program, met: Mapping[int, Any]) -> None:
+    """Every torch network that the program uses has been registered by `module`.
 
     Args:
         program: the inspected program.
         met: the torch parameters it used, by id, as `backend.watching` noted them.
-        recorder: what its inspection found.
     """
     known = {id(array) for p in program.parameters.values() for array in _arrays(p.source)}
     around = list(reachable(program.fn))
@@ -28,22 +28,32 @@ def registered(program: Program, met: dict[int, Any], recorder: Any) -> None:
             f"registering it, so it would never learn; expected {_call(program, name)} inside the program. "
             f"Register it, or freeze it: {name}.requires_grad_(False)."
         )
-    if program.backend.library == "torch" or (program.native and program.parameters):
-        return  # NumPyro's own modules do not tell which network they came from
-    constants = getattr(recorder, "constants", None)  # None where no trace tells which arrays were used
-    networks |= _applied(around, recorder.modules)
-    direct = {name for name, _ in names(program.fn)}
+
+
+def used(program: Program, constants: list[Any] | None, modules: Mapping[str, Any]) -> None:
+    """No network's arrays are among the numbers that a compiled program takes as they are.
+
+    Args:
+        program: the inspected program.
+        constants: those numbers; None where they are not known.
+        modules: the networks that it has registered, by name.
+    """
+    if constants is None:
+        return
+    known = {id(array) for p in program.parameters.values() for array in _arrays(p.source)}
+    around = list(reachable(program.fn))
+    networks = {name: arrays for name, value in around if (arrays := _arrays(value))} | _applied(around, modules)
     for name, arrays in networks.items():
-        used = name in direct if constants is None else any(_among(array, constants) for array in arrays)
-        if used and not any(id(array) in known for array in arrays):
+        telling = [array for array in arrays if array.size > 1 and id(array) not in known and np.ptp(array) > 0]
+        if any(_among(array, constants) for array in telling):
             raise ProgramError(
                 f"the {program.role} uses a network {name!r} without registering it, so it would never learn; expected "
                 f"{_call(program, name)} inside the program. Register it; one that is to stay as it is can be called "
-                "inside a function of its own, outside the program."
+                "outside the program, on the data."
             )
 
 
-def _applied(around: list[tuple[str, Any]], modules: dict[str, Any]) -> dict[str, list[Any]]:
+def _applied(around: list[tuple[str, Any]], modules: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Networks that hold no arrays and are not registered, with the arrays they may be applied to: those in dicts around."""
     free = [name for name, value in around if _describes(value) and not any(value is net for net in modules.values())]
     arrays = [x for _, value in around if isinstance(value, dict) for x in jax.tree.leaves(value) if _learnable(x)]

@@ -31,6 +31,15 @@ def check(program: Program, found: Dependences, *, full_batch: bool) -> Program:
             continue
         site = program.sites[name]
         _in_range(program, site, dependence.outside)
+        if program.role == "guide" and dependence.moving:
+            ends = " and ".join(sorted(dependence.moving))
+            warnings.warn(
+                f"site {name!r} of the guide lies in an interval whose {ends} change with the "
+                "parameters, so it leaves out values that the model may allow, and no gradient tells it so. Use a distribution "
+                "with the model's support (Beta for [0, 1]).",
+                ProgramWarning,
+                stacklevel=2,
+            )
         if program.role == "model":
             _not_of_itself(program, site, dependence)
         elif not program.is_local(site) and dependence.entries and not full_batch:

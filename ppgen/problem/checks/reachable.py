@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-_DEPTH = 4
+_DEPTH = 6  # steps from the program
 _LIBRARIES = frozenset(
     ["jax", "jaxlib", "numpyro", "torch", "pyro", "ppgen", "flax", "equinox", "optax", "numpy", "scipy", "builtins"]
 )
@@ -20,6 +20,8 @@ def reachable(fn: Any) -> Iterator[tuple[str, Any]]:
             return
         seen.add(id(value))
         yield name, value
+        if hasattr(value, "__wrapped__"):  # jax.vmap(net)
+            yield from walk(name, value.__wrapped__, depth + 1)
         if depth < _DEPTH:
             for inner, held in _held(value):
                 yield from walk(inner, held, depth + 1)

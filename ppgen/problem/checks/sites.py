@@ -1,26 +1,9 @@
 """Model and guide have the same latent sites, with the same plates, shapes and supports."""
 
-import warnings
 from collections.abc import Iterable
 
-from ppgen.errors import ProgramError, ProgramWarning
+from ppgen.errors import ProgramError
 from ppgen.problem.program import Program
-
-
-def known_alike(model: Program, guide: Program) -> None:
-    """Warn of a guide whose interval moves with its parameters, where the model's is fixed: it may leave values out."""
-    for name in model.sites.keys() & guide.sites.keys():
-        p, q = model.sites[name].support, guide.sites[name].support
-        ends = {"low": (p.low, q.low), "high": (p.high, q.high)}
-        moving = [end for end, (a, b) in ends.items() if a is not None and b is not None and a == a and b != b]
-        if p.kind == "real" and moving:
-            warnings.warn(
-                f"site {name!r}: the model's values are {p}, and those of the guide have a {' and a '.join(moving)} end that "
-                "changes with its parameters, so it may leave out values that the model allows, where no bound is tight; use a "
-                "distribution with the model's support (Beta for [0, 1]).",
-                ProgramWarning,
-                stacklevel=2,
-            )
 
 
 def match(model: Program, guide: Program, data: Iterable[str]) -> None:
