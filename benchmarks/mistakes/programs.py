@@ -166,7 +166,7 @@ def _(lib: Library) -> Made:
     return model, None, {"x": X[:D]}
 
 
-@mistake("plates swapped in square data", batch_size=2, rows="rows")
+@mistake("plates swapped in square data", rows="rows")
 def _(lib: Library) -> Made:
     def model(x: Any) -> None:
         a = lib.core.param("a", lib.array(np.float32(0.0)))

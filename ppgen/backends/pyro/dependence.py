@@ -147,6 +147,8 @@ class Depending:
             placed = {n for n in local - noisy - mixes if not same(rolled[n], runs.scores[n].expand(rows).roll(1))}
         long = frozenset(n for n, p in parameters.items() if isinstance(p, torch.Tensor) and rows in p.shape)
         other = Runs(self, program, tried(parameters, 1), entries, rows).first
+        noisy |= runs.noisy()  # and after all runs: a clock has gone on
+        mixes, placed = mixes - noisy, placed - noisy
         sites = {
             name: Dependence(
                 frozenset(entry for entry, sites in reads.items() if name in sites - noisy),
