@@ -15,7 +15,6 @@ from ppgen.errors import NonFiniteError
 
 PAGE = Path(__file__).parents[2] / "docs" / "mistakes.md"
 SILENT = "silent"
-SHOW = False
 
 
 def verdict(run: Callable[[], Any], right: Callable[[Any], bool] | None = None) -> str:
@@ -26,9 +25,7 @@ def verdict(run: Callable[[], Any], right: Callable[[Any], bool] | None = None) 
             found = run()
         except NonFiniteError:
             return "error at the step"
-        except Exception as error:
-            if SHOW:
-                print(f"    {type(error).__name__}: {str(error)[:300]}")
+        except Exception:
             return "error"
     if any(issubclass(w.category, UserWarning) for w in said):
         return "warning"

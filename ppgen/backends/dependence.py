@@ -59,13 +59,16 @@ def limited(distribution: Any) -> dict[str, Support]:
     """The parameters of a distribution that are given to it and have a range, with that range."""
     base = unwrapped(distribution)
     named = {name: describe(c) for name, c in getattr(base, "arg_constraints", {}).items() if name in vars(base)}
-    return {name: range_ for name, range_ in named.items() if range_.bounded or range_.kind == "simplex"}
+    known = ((0, None), (0, 1))  # not of ends that depend on each other
+    return {name: at for name, at in named.items() if at.kind == "simplex" or (at.low, at.high) in known}
 
 
-def example_outside(limit: Support, values: np.ndarray) -> float | None:
-    """A number that is clearly out of a range; None where all are inside, up to rounding."""
+def example_outside(limit: Support, values: np.ndarray, rows: int) -> float | None:
+    """A number that is clearly out of a range; None where all are inside, up to rounding, and for what rows share."""
+    if rows not in values.shape:
+        return None
     values = values[np.isfinite(values)] if limit.kind != "simplex" else values
-    if not values.size:
+    if not values.size or (limit.kind != "simplex" and np.ptp(values) == 0):  # one number for all rows
         return None
     if limit.kind == "simplex":
         totals = values.sum(-1)

@@ -77,10 +77,6 @@ def row_to_row(x):
     return ops.concatenate([x[:1, 0], x[:-1, 0]])
 
 
-def drawn_anew():
-    return float(np.random.default_rng(0).normal())
-
-
 OWN = np.random.default_rng(0)
 
 
@@ -102,15 +98,14 @@ PROGRAMS = {
     "own entry": (
         lambda rows, y: likelihood(lambda a, y: dist.Normal(a * y, 1.0))(rows, y), None, {"y": Y},
         r"site 'y' of the model is computed from the very entry 'y'.*Take 'y' out"),
-    "generator in a helper": (
-        likelihood(lambda a, x: dist.Normal(a + drawn_anew(), 1.0)), None, XY,
-        r"the model draws from a new generator.*ppgen\.sample"),
 }  # fmt: skip
 
 RIGHT = {
     "squashed probs": (likelihood(lambda a, x: dist.Bernoulli(probs=ops.sigmoid(net(x)))), None, BITS),
     "a mixture of probs": (
         likelihood(lambda a, x: dist.Bernoulli(probs=ops.sum(ops.softmax(net(x, 2)) * 0.5, -1))), None, BITS),
+    "a constant from a seed": (
+        likelihood(lambda a, x: dist.Normal(a * float(np.random.default_rng(0).normal()), 1.0)), None, XY),
     "a positive scale": (likelihood(lambda a, x: dist.Normal(a, ops.softplus(net(x)))), None, XY),
     "classes by logits": (likelihood(lambda a, x: dist.Categorical(logits=net(x, 3))), None, BITS),
     "classes by softmax": (likelihood(lambda a, x: dist.Categorical(probs=ops.softmax(net(x, 3)))), None, BITS),
@@ -236,9 +231,10 @@ def test_square_data_with_plates_swapped(backend):
     ("noise", "what"),
     [
         (lambda: float(BOX.inner["held"][0].normal()), "a generator of its own"),
+        (lambda: float(np.random.default_rng().normal()), "a new generator"),
         (lambda: time.time() % 1, r"the clock, time\.time"),
     ],
-    ids=["held generator", "clock"],
+    ids=["held generator", "new generator", "clock"],
 )
 def test_randomness_from_elsewhere(backend, noise, what):
     """Frozen where programs are compiled; elsewhere a run that no seed repeats."""

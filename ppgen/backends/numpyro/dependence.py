@@ -234,7 +234,7 @@ class Depending:
             for name, limits in doubtful.items():
                 parts = parts_of(recorder.terms[name].distribution)
                 for part, limit in limits.items():
-                    if (example := example_outside(limit, np.asarray(parts[part]))) is not None:
+                    if (example := example_outside(limit, np.asarray(parts[part]), rows)) is not None:
                         found.setdefault(name, {})[part] = example
         return found
 

@@ -183,6 +183,6 @@ def _outside(backend: Any, program: Any, parameters: Any, entries: Values, rows:
         runs = Runs(backend, program, tried(parameters, turn), entries, rows)
         for name, (fn, _) in runs.run(entries, entries, seed=turn).kept.items():
             for part, limit in limited(fn).items():
-                if (example := example_outside(limit, np.asarray(vars(unwrapped(fn))[part]))) is not None:
+                if (example := example_outside(limit, np.asarray(vars(unwrapped(fn))[part]), rows)) is not None:
                     found.setdefault(name, {})[part] = example
     return found

@@ -32,7 +32,8 @@ def watched(generators: list[Any]) -> Iterator[Callable[[], str]]:
     def noticing(function: Callable[..., Any], what: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             caller = sys._getframe(1).f_globals.get("__name__", "").split(".")[0]
-            if caller not in _LIBRARIES:
+            seeded = function.__name__ == "default_rng" and bool(args or kwargs)  # a constant
+            if caller not in _LIBRARIES and not seeded:
                 used.append(what)
             return function(*args, **kwargs)
 
@@ -55,10 +56,10 @@ def check(program: Program, used: str) -> None:
     """Refuse other randomness where a program is compiled; warn of it where it runs anew each time."""
     if not used:
         return
-    if program.backend.compiles or _NEW in used:
+    if program.backend.compiles:
         raise ProgramError(
-            f"the {program.role} draws from {used}, which a compiled program does only once, and another gives the same "
-            "numbers each time; expected randomness from sample sites. Replace the draw by ppgen.sample; draw a constant once, "
+            f"the {program.role} draws from {used}, which a compiled program does only once; expected "
+            "randomness from sample sites. Replace the draw by ppgen.sample; draw a constant once, "
             "outside the program."
         )
     warnings.warn(
