@@ -47,6 +47,13 @@ def order(owner: str, value: Any) -> tuple[int, ...] | None:
         ) from None
 
 
+def seed(owner: str, value: Any) -> int:
+    """`value` as a seed, an integer of at least 0; or ValueError."""
+    if not is_size(value, 0):
+        raise ValueError(f"{owner}: expected seed to be 0 or a positive integer; got {value!r}. Write seed=0.")
+    return int(value)
+
+
 def kind(owner: str, name: str, value: Any, wanted: type, example: str) -> None:
     """ValueError unless `value` is an instance of a class."""
     if not isinstance(value, wanted):

@@ -54,6 +54,10 @@ class RunWarning(UserWarning):
     """A run that went otherwise than it was asked to: interrupted, out of batches, taken back, resumed from further back."""
 
 
+class ProgramWarning(UserWarning):
+    """Something in a program that is seldom meant, and that a reader of the result should know."""
+
+
 class Note(UserWarning):
     """Something that ppgen did by itself, and that a reader of the result should know."""
 

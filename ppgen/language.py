@@ -3,6 +3,7 @@
 Inside a running program these call the primitives of the active backend. A program never names a backend.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -122,7 +123,8 @@ def module(name: str, net: Any) -> Any:
         try:
             return net.apply(values, *args, **kwargs)
         except (TypeError, ValueError) as error:
-            error.add_note(f"(at module {name!r})")
+            inputs = list(inspect.signature(net.apply).parameters)[1:]
+            error.add_note(f"(at module {name!r}, {type(net).__name__}({', '.join(inputs)}))")
             raise
 
     return call

@@ -37,6 +37,19 @@ class Bug:
 
 
 BUGS = (
+    # what sites depend on
+    Bug(
+        "a sum over rows mixes nothing", "backends/numpyro/axes.py",
+        "return MIXED if axis in removed else", "return LOST if axis in removed else", ("training/test_mistakes.py",),
+    ),
+    Bug(
+        "other rows are never changed", "backends/pyro/dependence.py",
+        "now = runs.with_rows(torch.tensor(order))", "now = runs.with_rows(torch.arange(rows))", ("training/test_mistakes.py",),
+    ),
+    Bug(
+        "computed observations may be anything", "backends/recorder.py",
+        'msg["name"] in self.program.computed and', "False and", ("training/test_mistakes.py",),
+    ),
     # traces and joints
     Bug(
         "global terms count fully in each row", "problem/trace.py",

@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from ppgen.backends.dependence import Dependences
 from ppgen.backends.sites import Initialiser, Parameter, Site
 
 Array = Any
@@ -146,6 +147,11 @@ class Inspected(Protocol):
     @property
     def vectorises(self) -> bool:
         """Whether its particles can run at once, as `arrange` found."""
+        ...
+
+    @property
+    def transformed(self) -> frozenset[str]:
+        """Sites that observe what the program computes of its arguments."""
         ...
 
     @property
@@ -337,6 +343,22 @@ class Programs(Protocol):
         self, program: Inspected, values: Mapping[str, np.ndarray], rows: int | None, create: Initialiser, key: Key
     ) -> Looked:
         """Run a program once without compiling it, to learn its sites and make its parameters."""
+        ...
+
+    def dependences(
+        self, program: Inspected, seen: Any, parameters: Parameters, values: Mapping[str, np.ndarray], rows: int
+    ) -> Dependences:
+        """What the sites of an inspected program depend on: read off its trace, or found by running it with other numbers.
+
+        Where that cannot be told, nothing is claimed.
+
+        Args:
+            program: the program, with its sites and its plate of rows.
+            seen: what `inspect` gave.
+            parameters: its initial parameters.
+            values: the batch.
+            rows: its number of rows.
+        """
         ...
 
     def arrange(

@@ -135,7 +135,12 @@ class Recorder(ABC):
             raw = self.created[name] = self.backend.parameter(start)
         if self.create is not None:
             self.note(Parameter(name, self.shape(raw), constraint, source), make)
+        raw = self.mark(f"parameter:{name}", raw)
         return raw if constraint is None else self.backend.constrain(constraint, raw)
+
+    def mark(self, name: str, value: Any) -> Any:
+        """`value`, which a backend that reads traces can tell from others by its name."""
+        return value
 
     @property
     def precision(self) -> type[np.floating]:
@@ -237,6 +242,7 @@ class Recorder(ABC):
         if infer.get("_deterministic"):
             self.compute(msg)
             return
+        msg["value"] = self.mark(f"site:{name}", msg["value"])
         reparameterised = self.reparameterised(fn)
         self.row_dims[name] = self.row_dim(msg)
         if self.create is not None:
@@ -307,7 +313,10 @@ class Recorder(ABC):
             msg = msg | {"fn": Entries(msg["name"], msg["fn"], kept)}
         if self.create is not None and how == "given":
             return self.try_log_density(msg)
-        return self.summed(msg, self.scaled_log_density(msg))
+        log_density = self.scaled_log_density(msg)
+        if self.create is None and msg["name"] in self.program.transformed and support_of(msg["fn"]).bounded:
+            log_density = ops.where(self.inside(msg), log_density, -np.inf)
+        return self.summed(msg, log_density)
 
     def slope(self, msg: dict[str, Any]) -> Any:
         """Log |d value / d unconstrained value| of a mapped site; 0 in rows that have the data's value."""
@@ -424,6 +433,10 @@ class Recorder(ABC):
     @abstractmethod
     def scaled_log_density(self, msg: dict[str, Any]) -> Any:
         """A site's log density over its batch shape, scaled and masked as the program says."""
+
+    @abstractmethod
+    def inside(self, msg: dict[str, Any]) -> Any:
+        """Whether a site's value is in its support, over its batch shape; true where it is masked."""
 
     @abstractmethod
     def uniform(self, shape: tuple[int, ...]) -> Any:

@@ -54,6 +54,10 @@ class Support:
             return (low + 1, low + 2) if high is None else (high - 1, high - 2)  # pyright: ignore[reportOptionalOperand]  # one is
         return (0.0, 1.0)
 
+    def bounded(self) -> bool:
+        """True for integers and for an interval that is not all of the reals."""
+        return self.discrete or (self.kind == "real" and (self.low, self.high) != (None, None))
+
     def outside(self, values: np.ndarray) -> np.ndarray:
         """True where an entry of `values` (a whole row for a simplex) is not in the set; never for `other`."""
         values = np.asarray(values)

@@ -30,7 +30,7 @@ def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[
         DataError: a name is missing, unknown or that of a latent site; a shape or value does not fit its site.
     """
     host = problem.host(arrays, "the data")
-    rows = len(next(iter(host.values())))
+    rows = rows_of(host)
     if rows != problem.size and (reason := tied(problem)):
         raise DataError(
             f"expected the {problem.size} rows that these programs met; got {rows} rows, and {reason}. Give the rows of the "
@@ -40,6 +40,7 @@ def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[
         raise DataError(
             f"the data have values of {latent}, which are latent; expected {sorted(problem.entries)} only. Leave them out."
         )
+    _in_their_places(problem, host)
     host |= _left_out(problem, host)
     try:
         return problem.observing(host), host
@@ -64,6 +65,17 @@ def _left_out(problem: Problem, host: Mapping[str, np.ndarray]) -> dict[str, np.
         found = cast(found, model)
         nothing_reads_what_is_missing(model, problem.start, {**host, **found})
     return found
+
+
+def _in_their_places(problem: Problem, host: Mapping[str, np.ndarray]) -> None:
+    """Parameters that have a value for each row of the data belong to these rows, in their order."""
+    placed = {name for program in problem.programs.values() for name in program.placed & program.parameters.keys()}
+    learned = cast(problem.example, problem.model)
+    if placed and not all(name in host and np.array_equal(host[name], value) for name, value in learned.items()):
+        raise DataError(
+            f"the parameters {sorted(placed)} have one value per datum of the data that the fit was made of; expected these "
+            "rows, in their order; got others. To evaluate others, compute them by a network of the data (amortisation)."
+        )
 
 
 def dimensions(program: Program, given: Mapping[str, Any], *, continuous_only: bool = False) -> float:
@@ -135,6 +147,10 @@ def caveat(problem: Problem) -> str:
     said = []
     if factors:
         said.append(f"the model has factors {factors}, so its density is not normalised")
+    if mixed := sorted(problem.model.mixed):
+        said.append(
+            f"sites {mixed} depend on other rows, so the numbers are those of these rows together, in these batches"
+        )
     if scaled:
         said.append(f"the model scales the log densities of {scaled}")
     return "; ".join(said)
@@ -152,10 +168,12 @@ def described(problem: Problem, arrays: Mapping[str, np.ndarray], quantization: 
                 "expected quantization only for continuous observed sites, whose data were dequantised; every observed "
                 "site is discrete, so bits per dimension are exact without it. Leave it out."
             )
+        _dequantised(problem, arrays, quantization)
         extra = continuous * float(np.log2(quantization))
     note = caveat(problem)
     return {
-        "dimensions": dimensions(model, arrays), "quantization_bits": extra, "note": note, "normalised": not note,
+        "dimensions": dimensions(model, arrays), "quantization_bits": extra, "levels": quantization,
+        "note": note, "normalised": not note,
         "observed": measured(model, arrays), "data": fingerprint(model, arrays),
     }  # fmt: skip
 
@@ -177,3 +195,23 @@ def fingerprint(model: Program, arrays: Mapping[str, np.ndarray]) -> str:
     """The same for the same observed values in the same order of rows, whatever the entries are called."""
     numbers = sorted(np.asarray(arrays[name], np.float32).tobytes() for name in entries(model, arrays))
     return hashlib.sha256(b"".join(numbers)).hexdigest()[:16]
+
+
+def _dequantised(problem: Problem, arrays: Mapping[str, np.ndarray], levels: int) -> None:
+    """Continuous observed values lie in [0, 1] and between the levels; a density at the levels themselves bounds nothing."""
+    sites = {problem.model.observes.get(site.name, site.name): site for site in problem.model.observed(arrays)}
+    for name, site in sites.items():
+        values = arrays.get(name)
+        if values is None or site.support.discrete or _one_hot(site):
+            continue
+        if values.min() < 0 or values.max() > 1:
+            raise DataError(
+                f"entry {name!r}: expected {levels} levels, dequantised and scaled to [0, 1], for quantization={levels}; "
+                f"got {values.min():g} to {values.max():g}. Scale them, (x + u) / {levels}, or leave it out."
+            )
+        if any(np.allclose(values * top, np.round(values * top), atol=1e-3) for top in (levels, levels - 1)):
+            raise DataError(
+                f"entry {name!r}: expected dequantised data for quantization={levels}; every value is one of the levels, "
+                "where a density bounds no probability. Add uniform noise: "
+                f"ppgen.distributions.flows.dequantise(x, levels={levels}), and learn from such data."
+            )

@@ -106,7 +106,7 @@ def likelihood(
     return Evaluation.of_rows(
         per_row, kind=kind, estimator=estimator, particles=particles,
         khat=np.concatenate(tails) if tails else None, ess=float(ess.mean()), **about,
-    )  # fmt: skip
+    ).doubted(bool(model.mixed))  # fmt: skip
 
 
 def evidence(
@@ -176,10 +176,12 @@ def _exact(
     model = problem.model
     estimator = "enumeration of the latent sites" if model.latent(problem.data) else "all sites observed"
     if not model.has_global(problem.data):
-        return Evaluation.of_rows(table.given_global[0], kind="exact", estimator=estimator, **about)
+        exact = Evaluation.of_rows(table.given_global[0], kind="exact", estimator=estimator, **about)
+        return exact.doubted(bool(model.mixed))
     total = np.logaddexp.reduce(table.shared + table.given_global.sum(1))
     about["note"] = _join(about["note"], "global sites are summed out under their prior, for all rows together")
-    return Evaluation.of_total(total, rows=table.local.shape[1], kind="exact", estimator=estimator, **about)
+    found = Evaluation.of_total(total, rows=table.local.shape[1], kind="exact", estimator=estimator, **about)
+    return found.doubted(bool(model.mixed))
 
 
 def _rows_for_khat(rows: int, particles: int, seed: int) -> np.ndarray:

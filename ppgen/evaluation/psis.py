@@ -6,8 +6,13 @@ from importlib.metadata import version
 
 import numpy as np
 
+from ppgen.evaluation.schema import arviz
+
 FLAT = 1e-3
 """Nats within which the largest log weights count as equal; above the rounding of float32 log densities."""
+
+FEWEST = 25
+"""Particles below which the tail is too short to tell."""
 
 NEGLIGIBLE = 700.0
 """Nats below the largest at which a weight is as good as zero."""
@@ -39,11 +44,11 @@ def khat(log_weights: np.ndarray) -> np.ndarray:
     tail = max(1, int(min(particles / 5, 3 * particles**0.5)))
     largest = np.partition(log_weights, particles - tail, axis=1)[:, particles - tail :]
     best = largest.max(1)
-    flat = largest[:, 0] > best - FLAT
+    flat = (largest[:, 0] > best - FLAT) & (particles >= FEWEST)
     undefined = np.isnan(log_weights).any(1)
     found = np.where(undefined, np.nan, np.where(flat, -np.inf, np.inf))
     fit = np.isfinite(best) & (largest[:, 0] > best - NEGLIGIBLE) & ~flat & ~undefined
-    if particles >= 25 and fit.any():
+    if particles >= FEWEST and fit.any():
         with np.errstate(all="ignore"):  # weights that tie at the edge of the tail
             found[fit] = np.nan_to_num(_arviz()(log_weights[fit])[1], nan=np.inf, posinf=np.inf, neginf=-np.inf)
     return found

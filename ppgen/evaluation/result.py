@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ppgen.evaluation.psis import FEWEST
+
 KINDS = ("exact", "lower bound", "upper bound", "estimate", "unnormalised")
 
 
@@ -28,6 +30,7 @@ class Evaluation:
         per_row: log-likelihood of each row [rows]; None where only the rows together have one.
         khat: PSIS k-hat of the importance weights: [rows], or [1] of weights for the whole data; None without weights.
         ess: mean effective sample size per row, of `particles`.
+        levels: of data of so many levels that were dequantised; then the bits bound those of the levels from above.
         note: anything a reader must know.
         observed: what the number is of, in words: the observed sites, and whether each has a probability or a density.
         data: a fingerprint of the observed values, by which evaluations of the same rows are known.
@@ -50,6 +53,7 @@ class Evaluation:
     per_row: np.ndarray | None = None
     khat: np.ndarray | None = None
     ess: float | None = None
+    levels: int | None = None
     note: str = ""
     observed: str = ""
     data: str = ""
@@ -71,6 +75,10 @@ class Evaluation:
             nats, spread / math.sqrt(len(per_row)), rows=len(per_row), dimensions=dimensions, per_row=per_row,
             **_in_bits(nats, dimensions, quantization_bits, **rest),
         )  # fmt: skip
+
+    def doubted(self, doubt: bool) -> "Evaluation":
+        """The same number, called an estimate where there is a doubt whether it is exact or a bound."""
+        return replace(self, kind="estimate") if doubt else self
 
     @classmethod
     def of_total(
@@ -117,15 +125,22 @@ class Evaluation:
         error = "" if math.isnan(self.stderr) else f" ± {self.stderr:.4f}"
         lines = [
             f"{self.nats:.4f}{error} nats per row ({self.rows} row{'s' * (self.rows != 1)})"
-            + ("" if math.isnan(self.bits_per_dim) else f", {self.bits_per_dim:.4f} bits per dimension"),
+            + ("" if math.isnan(self.bits_per_dim) else f", {self.bits_per_dim:.4f} bits per dimension")
+            + ("" if self.levels is None else " (an upper bound, see below)"),
             f"{self.kind}: {self.estimator}" + (f", {self.particles} particles" if self.particles else ""),
         ]
         if self.ess is not None:
             lines.append(f"effective sample size {self.ess:.1f} of {self.particles}")
-        if self.khat is not None:
+        if self.khat is not None and (self.particles or FEWEST) < FEWEST:
+            lines.append(f"PSIS k-hat: cannot be told from fewer than {FEWEST} particles")
+        elif self.khat is not None:
             ranked = np.sort(self.khat)  # infinities have no mean, so the median is one of them
             median, worst = float(ranked[(len(ranked) - 1) // 2]), float(ranked[-1])
             lines.append(f"PSIS k-hat: median {median:.2f} ({trust(median)}), worst {worst:.2f} ({trust(worst)})")
+        if self.levels is not None:
+            lines.append(
+                f"the bits bound those of the {self.levels} levels from above; nats are of the dequantised density"
+            )
         return "\n".join([*lines, *([self.note] if self.note else [])])
 
 

@@ -113,7 +113,7 @@ class Algorithm:
         legal = [repr(other) for other in others if not other.objections(problem)]
         raise IllegalPairing(
             f"{self!r} cannot learn this program: {'; '.join(reasons)}. "
-            + (f"Legal here: {', '.join(legal)}." if legal else "No algorithm of ppgen can.")
+            + (f"Legal here: {', '.join(legal)}." if legal else _way_out(problem))
         )
 
     def cast(self, problem: Problem) -> Problem:
@@ -133,6 +133,14 @@ class Algorithm:
                 f"{self!r}: expected a report of {sorted(self.reports)}, as `reports` says; got {sorted(found.report)}."
             )
         return found
+
+
+def _way_out(problem: Problem) -> str:
+    """What to change where no algorithm is legal."""
+    latent = [site.name for site in problem.model.latent(problem.data)]
+    if problem.guide is None and latent:
+        return f"Write a guide, a function that samples {latent}: ppgen.fit(model, guide, ...)."
+    return "No algorithm of ppgen can; change the programs."
 
 
 def option(name: str, value: Any, legal: tuple[Any, ...], owner: str) -> None:

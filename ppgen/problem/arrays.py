@@ -11,6 +11,9 @@ from ppgen.backends.sites import Site
 from ppgen.backends.support import Support
 from ppgen.errors import DataError
 from ppgen.problem.program import Program
+from ppgen.problem.reading import entries_of, read
+
+_RESOLUTION = 1e-3  # the largest rounding, in standard deviations, that leaves data their meaning
 
 
 class DataWarning(UserWarning):
@@ -26,7 +29,7 @@ def to_host(
     where it masks single numbers of a row, under `kept:<name>` the numbers that are known.
 
     Args:
-        batch: entries by name; lists, NumPy, torch and JAX arrays will do.
+        batch: entries by name, or a frame of pandas or polars; lists, NumPy, torch and JAX arrays will do.
         double: keep float64 (otherwise it is cut to float32, with a `DataWarning`).
         one_row: they are for a program that takes them as a whole: arrays of any lengths, single numbers too.
         missing: "nan" to take NaN for a missing number, as if it were masked by itself.
@@ -35,34 +38,21 @@ def to_host(
         raise DataError(
             f"expected missing to be None or 'nan'; got {missing!r}. Mask other values: numpy.ma.masked_equal."
         )
-    if not isinstance(batch, Mapping):
-        raise DataError(
-            f"expected a dict of arrays by site or argument name; got {type(batch).__name__}. "
-            "Write data={'x': images}."
-        )
     arrays, cut = {}, []
-    for name, value in batch.items():
+    for name, value in entries_of(batch).items():
         if isinstance(value, np.ma.MaskedArray):
             value, marks = _unmasked(name, value)
             arrays |= marks
-        try:
-            array = np.asarray(_detached(value))
-        except ValueError as error:
-            raise DataError(
-                f"entry {name!r}: expected an array of numbers; got a {type(value).__name__} whose rows differ in "
-                "length. Pad the rows to one length."
-            ) from error
-        if (array.ndim == 0 and not one_row) or array.dtype.kind not in "fiub":
-            raise DataError(
-                f"entry {name!r}: expected an array of numbers with one row per datum; got shape {array.shape}, "
-                f"dtype {array.dtype}. Every entry's first axis counts the rows."
-            )
+        array = read(name, value)
         if array.dtype.kind == "f" and not (array.dtype == np.float64 and double):
             with np.errstate(over="ignore"):  # too large for float32: infinite, which is an error of its own
                 single = array.astype(np.float32, copy=False)
             if array.dtype == np.float64 and not np.array_equal(single, array, equal_nan=True):
+                _keeps_differences(name, array, single)
                 cut.append(name)
             array = single
+        elif array.dtype.kind in "iu" and not double:
+            array = _whole_numbers(name, array)
         if missing == "nan" and array.dtype.kind == "f" and np.isnan(array).any():
             arrays[KEPT + name] = ~np.isnan(array) & arrays.get(KEPT + name, True)
             array = np.where(arrays[KEPT + name], array, array.dtype.type(0))
@@ -96,9 +86,29 @@ def same_rows(arrays: Mapping[str, np.ndarray]) -> None:
         raise DataError(f"expected at least one row; got an empty batch {rows}. Leave empty batches out.")
 
 
-def _detached(value: Any) -> Any:
-    """A torch tensor without its graph, on the host; anything else as it is."""
-    return value.detach().cpu() if hasattr(value, "detach") else value
+def _whole_numbers(name: str, array: np.ndarray) -> np.ndarray:
+    """Integers that fit in 32 bits; JAX would wrap others."""
+    if array.dtype.itemsize > 4 or array.dtype == np.uint32:
+        limits = np.iinfo(np.int32)
+        if (array > limits.max).any() or (array < limits.min).any():
+            raise DataError(
+                f"entry {name!r}: expected whole numbers that fit in 32 bits; got values up to {array.max()}. Subtract an "
+                "offset, number the categories from 0, or switch the backend to float64."
+            )
+    return array
+
+
+def _keeps_differences(name: str, array: np.ndarray, single: np.ndarray) -> None:
+    """Rounding to float32 is small beside the differences between rows; it is not for time stamps."""
+    if not (len(array) and np.isfinite(single).all()):
+        return  # errors of their own
+    error, spread = np.abs(single - array).max(0), array.std(0)
+    if np.any((error > _RESOLUTION * spread) & (np.ptp(array, 0) > 0)):
+        raise DataError(
+            f"entry {name!r}: expected numbers that differ by more than float32 can tell; got values near "
+            f"{np.abs(array).max():.9g}, rounded by up to {np.max(error):.3g}. Subtract an offset and scale them, "
+            "(t - t.mean()) / t.std(), or switch the backend to float64."
+        )
 
 
 def _unmasked(name: str, value: np.ma.MaskedArray) -> tuple[np.ndarray, dict[str, Any]]:

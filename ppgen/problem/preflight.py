@@ -1,6 +1,5 @@
 """One look at the programs before anything is compiled: mistakes that would pass in silence become errors."""
 
-import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,8 @@ from ppgen.errors import PpgenError, ProgramError
 from ppgen.problem import one_row
 from ppgen.problem.arrays import cast, check_finite, check_values, same_rows
 from ppgen.problem.batch import rows_of
-from ppgen.problem.checks import closures, observations, parameters, plates, sites
+from ppgen.problem.checks import closures, dependence, failures, observations, parameters, plates, randomness, sites
+from ppgen.problem.checks.reachable import reachable
 from ppgen.problem.constants import are_taken
 from ppgen.problem.program import Program
 
@@ -58,13 +58,15 @@ def preflight(
         arrays = one_row.in_one_row(arrays)
     arrays = cast(arrays, p)
     p = replace(p, observes=observations.links(p, seen.observations, arrays))
-    found, programs = dict(seen.created), {"model": p}
+    found, programs, looks = dict(seen.created), {"model": p}, {"model": seen}
     if guide is not None:
         q, seen_q = look_at_guide(guide, p, arrays, create)
         parameters.shared(p, q, seen.created, seen_q.created)
         found, programs = {**seen_q.created, **found}, {"model": p, "guide": q}
+        looks["guide"] = seen_q
 
     are_taken(p.constants, {role: program.arguments for role, program in programs.items()}, arrays)
+    observations.no_default_hides_a_typo(programs.values(), arrays)
     observations.every_entry_is_used(p, programs.get("guide"), arrays)
     observations.something_is_observed(p, arrays)
     for program in programs.values():
@@ -74,17 +76,31 @@ def preflight(
     plates.tell_scales(programs.values())
     observations.shapes(p, seen.observations, arrays)
     observations.inside_rows(p, arrays)
+    observations.inside_supports(p, seen.observations)
+    plates.rows_come_first(p, arrays)
     check_values(arrays, p, "the batch")
     if guide is not None:
         sites.match(p, programs["guide"], given)
     observations.nothing_reads_what_is_missing(p, found, arrays)
+    rows = rows_of(arrays)
+    depends = {
+        role: backend.dependences(program, looks[role], found, arrays, rows)
+        for role, program in programs.items()
+        if not p.one_row  # whose rows are nobody's business
+    }
+    for role in depends:
+        closures.used(programs[role], depends[role].constants, looks[role].modules)
     if not full_batch or seen.trouble:
-        for program in programs.values():
+        for role, program in programs.items():
+            if not full_batch:
+                dependence.no_parameter_per_datum(program, depends[role])
             _look_again(program, p, arrays, full_batch, create)
+    for role in depends:
+        programs[role] = dependence.check(programs[role], depends[role], full_batch=full_batch)
 
     nesting = max(program.nesting for program in programs.values())
     programs = {role: replace(program, nesting=nesting) for role, program in programs.items()}
-    return backend.arrange(programs, found, arrays, rows_of(arrays)), found
+    return backend.arrange(programs, found, arrays, rows), found
 
 
 def whole(entries: Iterable[str]) -> frozenset[str]:
@@ -130,21 +146,18 @@ def inspect(
     Parameters that another program has `registered` are the program's too where it computes with them.
     """
     backend, rows = program.backend, rows_of(arrays)
-    before = random.getstate(), tuple(np.random.get_state())
+    generators = [value for _, value in reachable(program.fn) if randomness.is_generator(value)]
     try:
-        with backend.watching() as met:
+        with backend.watching() as met, randomness.watched(generators) as used:
             recorder = backend.inspect(program, arrays, rows, create, backend.key(0))
+            drawn = used()
     except PpgenError as error:
         error.__dict__.pop("__notes__", None)  # JAX's remarks on its tracebacks
         raise
     except (ValueError, TypeError, RuntimeError) as error:  # what the libraries raise for shapes
-        raise _does_not_run(program, arrays, error) from error
-    if backend.compiles and _moved(before):
-        raise ProgramError(
-            f"the {program.role} draws from Python's or NumPy's own generator, which a compiled program does only "
-            "once; expected randomness from sample sites. Replace the draw by ppgen.sample."
-        )
-    lent = closures.used(registered or {}, met, recorder.found)
+        raise failures.explained(program, arrays, error) from error
+    randomness.check(program, drawn)
+    lent = closures.lent(registered or {}, met, recorder.found)
     program = replace(
         program,
         sites=recorder.sites,
@@ -172,28 +185,12 @@ def _look_again(
         arrays = {name: value[: (rows + 1) // 2] for name, value in arrays.items()}
     again, seen = inspect(program, arrays, create, program.parameters)
     if seen.trouble:
-        raise _does_not_run(program, arrays, seen.trouble) from seen.trouble
+        raise failures.explained(program, arrays, seen.trouble) from seen.trouble
     plates.batch_axes_are_plates(again, model)
     plates.rows_match(again, arrays)
     plates.events_stay(program, again, rows, rows_of(arrays))
     if program.role == "model":
         observations.shapes(again, seen.observations, arrays)
-
-
-def _does_not_run(program: Program, arrays: Mapping[str, np.ndarray], error: Exception) -> ProgramError:
-    shapes = ", ".join(f"{name} {value.shape} {value.dtype}" for name, value in arrays.items())
-    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith("(at ")]  # not JAX's own
-    reason = " ".join([str(error).rstrip("."), *notes])
-    return ProgramError(
-        f"the {program.role} does not run on a batch of {rows_of(arrays)} rows ({shapes}): {reason}. Expected a "
-        "program that runs on any number of rows; where a size is at fault, take it from the data, as in "
-        "plate('data', rows) or len(x), and call .to_event(1) where an axis is part of one event."
-    )
-
-
-def _moved(before: tuple[Any, Any]) -> bool:
-    numpy_state = tuple(np.random.get_state())
-    return random.getstate() != before[0] or not all(map(np.array_equal, numpy_state, before[1]))
 
 
 def _rows_plate(model: Program, data: Iterable[str]) -> str:

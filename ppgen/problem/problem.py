@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ppgen import backends
+from ppgen import arguments, backends
 from ppgen.backends.protocol import Backend, bare
 from ppgen.backends.sites import Initialiser, Parameter
-from ppgen.errors import DataError, Note
+from ppgen.errors import DataError, Note, ProgramError, ProgramWarning
 from ppgen.problem.arrays import cast, check_shapes, check_values, to_host
 from ppgen.problem.automatic import Automatic
 from ppgen.problem.batch import rows_of
@@ -104,10 +104,14 @@ class Problem:
         library: Backend = backends.get(backend)
         arrays = to_host(data, double=library.double(), missing=missing, one_row=True)
         count = rows_of(arrays)
+        size = None if size is None else _size(size, count)
+        seed = arguments.seed("ppgen.Problem", seed)
         full_batch = size in (None, count) if full_batch is None else full_batch
         if isinstance(guide, Automatic):
             about = {"backend": library, "size": size, "rows": rows, "full_batch": full_batch, "seed": seed}
-            with warnings.catch_warnings(action="ignore", category=Note):  # the second look says it again
+            with warnings.catch_warnings():  # the second look says it again
+                warnings.simplefilter("ignore", Note)
+                warnings.simplefilter("ignore", ProgramWarning)
                 alone = Problem(model, data=data, constants=constants, missing=missing, **about)
             guide = guide.program(alone)
         fixed = prepared(constants, library)
@@ -257,7 +261,12 @@ class Problem:
         start = self.initial(seed)
         if given is not None and not isinstance(given, Mapping):  # a Fit
             mine = self.export(start)
-            given = {name: value for name, value in given.params.items() if name in mine}
+            theirs, given = given.params, {name: value for name, value in given.params.items() if name in mine}
+            if not given:
+                raise ProgramError(
+                    f"expected a fit that shares parameters with these programs, some of {sorted(mine)}; got one with "
+                    f"{sorted(theirs)}, so nothing would be taken from it. Check the names, or leave params out."
+                )
         return self.backend.load(start, given, self.specs) if given else start
 
     def export(self, parameters: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -300,6 +309,16 @@ class Problem:
     def __repr__(self) -> str:
         programs = "; ".join(f"{role}: {', '.join(p.sites) or 'no sites'}" for role, p in self.programs.items())
         return f"Problem({programs}; data: {', '.join(sorted(self.entries))}; {self.size} rows; {self.backend.name})"
+
+
+def _size(size: Any, rows: int) -> int:
+    """The number of rows N, which no batch exceeds."""
+    if not arguments.is_size(size) or size < rows:
+        raise DataError(
+            f"expected size to be the number of rows of the whole data, at least the {rows} of this batch; got {size!r}. "
+            "Correct it, or leave it out where the data are all there are."
+        )
+    return int(size)
 
 
 def _shared_out(programs: Mapping[str, Program], backend: Backend) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class Program:
         idle: parameters that it registers but does not use (Pyro).
         lent: parameters that it uses and only another program registers (Pyro).
         computed: deterministic sites, and whether they lie in plates.
+        mixed: sites whose distribution in one row depends on other rows.
+        placed: in a program that sees all rows, the parameters (or "a constant") that have a value a row.
         borrowed: argument names for a function of `*args, **kwargs`: the model's.
         constants: arguments that are no rows of data, by name, see `ppgen.problem.constants`.
         parts: plates that hold a part of their rows, and weigh them as all: their size, and that of the part.
@@ -50,6 +52,8 @@ class Program:
     idle: frozenset[str] = frozenset()
     lent: frozenset[str] = frozenset()
     computed: Mapping[str, bool] = field(default_factory=dict)
+    mixed: frozenset[str] = frozenset()
+    placed: frozenset[str] = frozenset()
     borrowed: tuple[str, ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -79,6 +83,11 @@ class Program:
         """The arguments that have no default and are no constants: a batch must have them."""
         open_ = (p.name for p in self._signature if p.name in self.names and p.default is p.empty)
         return tuple(name for name in open_ if name not in self.constants)
+
+    @property
+    def transformed(self) -> frozenset[str]:
+        """Sites that observe what the program computes of its arguments, so that no look at the data has seen their values."""
+        return frozenset(site.name for site in self.sites.values() if site.observed and site.name not in self.observes)
 
     @property
     def arguments(self) -> tuple[str, ...]:

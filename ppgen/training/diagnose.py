@@ -7,13 +7,15 @@ import numpy as np
 
 from ppgen.problem.arrays import listed
 from ppgen.problem.batch import Batch, rows_of
+from ppgen.problem.checks.failures import LARGE
 from ppgen.training.trainer import State, Trainer
 
 _ROWS = 1000  # the most rows that are looked at one by one
+_OUTSIDE = "outside its support"
 
 
-def diagnose(trainer: Trainer, state: State, batch: Mapping[str, Any], rows: np.ndarray | None) -> str:
-    """A sentence that names the sites, and the rows of the data, whose log density is not finite at `state`.
+def diagnose(trainer: Trainer, state: State, batch: Mapping[str, Any], rows: np.ndarray | None) -> tuple[str, str]:
+    """The sites, and the rows of the data, whose log density is not finite at `state`; and what to do.
 
     Args:
         trainer: the trainer that stopped.
@@ -22,11 +24,19 @@ def diagnose(trainer: Trainer, state: State, batch: Mapping[str, Any], rows: np.
         rows: the batch's row numbers in the data, where they are known.
     """
     with trainer.backend.unchecked():  # the libraries' checks would end the search
-        return (
+        found = (
             _densities(trainer, state, Batch.of_data(batch), rows)
             or _gradients(trainer, state, batch, rows)
             or "the losses at the last good parameters are finite, so the update itself overflowed"
         )
+    if _OUTSIDE in found:
+        return found, "Correct these rows or what the program computes of them, or use a likelihood with this support."
+    reached = {name: float(np.abs(trainer.backend.numpy(values)).max()) for name, values in batch.items()}
+    large = {name: most for name, most in reached.items() if most > LARGE}
+    if large:
+        values = ", ".join(f"{name!r} reaches {value:.3g}" for name, value in large.items())
+        return found, f"Normalise the data first ({values}), x / x.std() say; or lower the learning rate, bound scales."
+    return found, "Lower the learning rate, clip gradients (Adam(clip=1.0)), or bound scales away from 0."
 
 
 def _densities(trainer: Trainer, state: State, batch: Batch, rows: np.ndarray | None) -> str | None:
@@ -48,7 +58,11 @@ def _densities(trainer: Trainer, state: State, batch: Batch, rows: np.ndarray | 
             bad = ~np.isfinite(backend.numpy(term.log_prob))
             if bad.any():
                 where = np.flatnonzero(bad.any(0)) if bad.ndim == 2 else np.array([], int)
-                edge = _on_edge(joints[role].program.sites[name].support, batch.get(name), where, backend)
+                program = joints[role].program
+                if name in program.computed and np.isneginf(backend.numpy(term.log_prob)[bad]).all():
+                    support = program.sites[name].support
+                    return f"site {name!r} of the {role} observes values {_OUTSIDE}, {support},{_in_rows(where, rows)}"
+                edge = _on_edge(program.sites[name].support, batch.get(name), where, backend)
                 return f"the log density of site {name!r} of the {role} is not finite{_in_rows(where, rows)}{edge}"
     return None
 

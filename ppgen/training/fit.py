@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ppgen import arguments
 from ppgen.errors import DataError, ProgramError
 from ppgen.inference.algorithm import Algorithm
 from ppgen.inference.procedure import Procedure
+from ppgen.problem.reading import entries_of, is_frame
 from ppgen.training import keeping, passes
 from ppgen.training.checkpoints import Checkpoints
 from ppgen.training.loop import Loop
@@ -50,6 +52,8 @@ def fit(
         model: p(x, z), a function with `sample` statements; or a native Pyro or NumPyro program.
         guide: q(z | x), where the algorithm needs one; or one that is made of the model, such as
             `ppgen.guides.FullRank()`. Without one, continuous latent sites get `ppgen.guides.MeanField()`.
+        data: arrays by site or argument name, their first axis counting rows; a frame of pandas or polars, whose columns are
+            such arrays; or an iterable of such batches, a torch `DataLoader` of dicts too.
         data: arrays by site or argument name, their first axis counting rows; or an iterable of such batches.
         constants: arguments of the programs that are no rows of data (sizes, flags, hyperparameters), by name;
             `ppgen.schedule` for one that follows the step.
@@ -110,6 +114,8 @@ def fit(
     for name, count in counts.items():
         if count is not None and (not isinstance(count, int | np.integer) or count < 1):
             raise ProgramError(f"expected {name} to be a positive integer; got {count!r}.")
+    if is_frame(data):
+        data = entries_of(data)
     if isinstance(algorithm, Procedure):
         return proceed(
             model, guide, data, algorithm, backend=backend, steps=steps if epochs is None else epochs, seed=seed, rows=rows,
@@ -117,6 +123,7 @@ def fit(
             optimizer=optimizer, callbacks=tuple(callbacks), size=size, train=train, resume=resume or None,
             run_dir=run_dir, checkpoint_every=checkpoint_every, on_nonfinite=None if on_nonfinite == "raise" else on_nonfinite,
         )  # fmt: skip
+    seed = arguments.seed("ppgen.fit", seed)
     if on_nonfinite not in ("raise", "rollback"):
         raise ProgramError(f"expected on_nonfinite to be 'raise' or 'rollback'; got {on_nonfinite!r}.")
     if not isinstance(resume, Fit | bool | None):

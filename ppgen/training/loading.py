@@ -53,6 +53,12 @@ def load(
         constants=_constants(manifest["constants"], arrays["constants"], constants or {}),
         missing=manifest.get("missing"),
     )  # fmt: skip
+    if new := sorted(set(problem.export(problem.start)) - set(arrays["params"])):
+        raise CheckpointError(
+            f"expected programs with the parameters of the fit at {path}, {sorted(arrays['params'])}; got {new} besides, "
+            "which would stay untrained. Load it with the programs it was learned with; to go on with larger ones, "
+            "ppgen.fit(..., params=fit)."
+        )
     if isinstance(algorithm, Procedure):
         fit = _of_a_procedure(problem, algorithm, manifest, arrays)
         keeping.confirm(saved, fit.problem, fit.state.parameters, str(path))

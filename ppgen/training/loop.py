@@ -111,8 +111,8 @@ class Loop:
 
     def _problem(self, guide: Any, example: Mapping[str, np.ndarray], size: int | None, full_batch: bool) -> Problem:
         return Problem(
-            self.model, guide, data=example, backend=self.backend, size=self.size or size, rows=self.rows,
-            full_batch=full_batch, seed=self.seed, constants=self.constants, missing=self.missing,
+            self.model, guide, data=example, backend=self.backend, rows=self.rows, full_batch=full_batch, seed=self.seed,
+            size=size if self.size is None else self.size, constants=self.constants, missing=self.missing,
         )  # fmt: skip
 
     # between two steps ---------------------------------------------------------------------------------------
@@ -175,15 +175,12 @@ class Loop:
         """Raise `NonFiniteError`; or pass the batch by, with the state before it."""
         assert self.state is not None
         fine = self.trainer.backend.all_finite(self.state.parameters)  # Pyro updates them in place
-        what = (
-            f"the loss or its gradient stopped being finite at step {self.done}: "
-            f"{diagnose(self.trainer, self.state, batch, rows)}."
-        )
+        reason, advice = diagnose(self.trainer, self.state, batch, rows)
+        what = f"the loss or its gradient stopped being finite at step {self.done}: {reason}."
         if self.on_nonfinite == "raise" or self.failures == IN_A_ROW or not fine:
             passed = f" {self.failures} batches in a row were passed by before it." if self.failures else ""
             raise NonFiniteError(
-                f"{what}{passed} The parameters of step {self.done} are kept in the error's `fit`. Lower the learning rate, "
-                "clip gradients (Adam(clip=1.0)), or bound scales away from 0.",
+                f"{what}{passed} The parameters of step {self.done} are kept in the error's `fit`. {advice}",
                 self.done,
             )
         self.failures += 1

@@ -1,10 +1,13 @@
 """Optimisers by name: each is optax's on NumPyro and torch's on Pyro, with the same update."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import optax
+
+from ppgen.errors import ProgramError
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,10 @@ class Adam:
     clip: float | None = None
 
     def __post_init__(self) -> None:
-        if not callable(self.learning_rate) and not self.learning_rate > 0:
-            raise ValueError(f"Adam: expected a positive learning_rate; got {self.learning_rate!r}.")
+        _step_and_clip(self)
+        for name in ("b1", "b2", "weight_decay"):
+            _at_least_0(self, name)
+        _positive("Adam", "eps", self.eps)
 
     def optax(self) -> optax.GradientTransformation:
         """The optax optimiser."""
@@ -59,6 +64,10 @@ class SGD:
     momentum: float = 0.0
     clip: float | None = None
 
+    def __post_init__(self) -> None:
+        _step_and_clip(self)
+        _at_least_0(self, "momentum")
+
     def optax(self) -> optax.GradientTransformation:
         """The optax optimiser."""
         sgd = optax.sgd(self.learning_rate, momentum=self.momentum or None)
@@ -69,3 +78,39 @@ class SGD:
         from ppgen.backends import torch_optimizers
 
         return torch_optimizers.sgd(self, parameters)
+
+
+def by_role(optimizer: Any, roles: Iterable[str]) -> dict[str, Any]:
+    """One optimiser for all roles, or those of a dict, with `Adam()` where it has none.
+
+    Raises:
+        ProgramError: a role that the algorithm does not have.
+    """
+    given = dict(optimizer) if isinstance(optimizer, Mapping) else dict.fromkeys(roles, optimizer)
+    if unknown := sorted(set(given) - set(roles)):
+        raise ProgramError(
+            f"expected optimizer to be a dict by role, of {tuple(roles)}; got {unknown}, which would move nothing. Correct the "
+            "names, or pass one optimiser for all."
+        )
+    return {role: Adam() if given.get(role) is None else given[role] for role in roles}
+
+
+def _step_and_clip(spec: Adam | SGD) -> None:
+    owner = type(spec).__name__
+    if not callable(spec.learning_rate):
+        _positive(owner, "learning_rate", spec.learning_rate)
+    if spec.clip is not None:
+        _positive(owner, "clip", spec.clip)
+
+
+def _positive(owner: str, name: str, value: Any) -> None:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < float("inf"):
+        raise ValueError(f"{owner}: expected {name} to be a positive number; got {value!r}. Write {name}=1.0, say.")
+
+
+def _at_least_0(spec: Adam | SGD, name: str) -> None:
+    value = getattr(spec, name)
+    below_1 = name != "weight_decay"
+    if not isinstance(value, Real) or not 0 <= float(value) < (1 if below_1 else float("inf")):
+        wanted = "in [0, 1)" if below_1 else "of 0 or more"
+        raise ValueError(f"{type(spec).__name__}: expected {name} to be a number {wanted}; got {value!r}.")

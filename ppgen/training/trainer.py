@@ -15,7 +15,7 @@ from ppgen.inference.procedure import Procedure
 from ppgen.problem.batch import Batch
 from ppgen.problem.joint import Joint
 from ppgen.problem.problem import Problem
-from ppgen.training.optimizers import Adam
+from ppgen.training.optimizers import by_role
 
 _TAKEN = {"step", "epoch", "seconds", "rows"}  # by the lines of the history
 
@@ -98,6 +98,11 @@ class Trainer:
             raise ProgramError(
                 f"expected train to name roles of {algorithm!r}, {algorithm.roles}; got {sorted(unknown)}."
             )
+        if not self.train:
+            raise ProgramError(
+                f"expected train to name at least one role of {algorithm!r}, {algorithm.roles}; got none, so nothing would be "
+                "learned. Leave train out to learn all; ppgen.evaluate judges programs as they are."
+            )
         if taken := sorted(_TAKEN & set(algorithm.reports)):
             raise ProgramError(
                 f"{algorithm!r}: expected reports under names of their own; the history has {taken}. Rename them."
@@ -105,8 +110,8 @@ class Trainer:
         algorithm.check(problem, EVERYTHING)
         self.algorithm, self.problem, self.backend = algorithm, algorithm.cast(problem), problem.backend
         self._someone_learns()
-        specs = optimizer if isinstance(optimizer, Mapping) else dict.fromkeys(self.train, optimizer)
-        self.optimizers = {role: self.backend.optimizer(specs.get(role) or Adam()) for role in self.train}
+        specs = by_role(optimizer, algorithm.roles)
+        self.optimizers = {role: self.backend.optimizer(specs[role]) for role in self.train}
         self.schedule = tuple(
             turn for roles in algorithm.schedule if (turn := tuple(r for r in roles if r in self.train))
         )

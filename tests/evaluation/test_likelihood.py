@@ -22,7 +22,7 @@ def test_exact_posterior_gives_log_p_for_any_number_of_particles(ready, gaussian
     assert found.nats == pytest.approx(gaussian.log_prob.mean(), abs=1e-4)
     assert (found.kind, found.particles, found.dimensions) == ("lower bound", particles, 2)
     assert found.estimator == "importance sampling from the guide"
-    assert np.all(found.khat == -np.inf)
+    assert np.all(found.khat == (-np.inf if particles >= 25 else np.inf)), "one weight alone tells nothing"
     assert found.ess == pytest.approx(particles, rel=1e-3)
 
 

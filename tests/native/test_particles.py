@@ -14,6 +14,7 @@ from torch import nn as tnn
 import ppgen
 from ppgen import dist, nn, param, plate, sample
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*depend on other rows:ppgen.errors.ProgramWarning")  # `centred` does
 LATENTS, PIXELS, K = 2, 12, 4
 
 torch.manual_seed(0)

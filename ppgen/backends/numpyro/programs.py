@@ -16,6 +16,7 @@ from numpyro.distributions.transforms import biject_to
 
 from ppgen.backends import modules
 from ppgen.backends.numpyro.arrays import Arrays
+from ppgen.backends.numpyro.dependence import Depending, parts
 from ppgen.backends.numpyro.distributions import make
 from ppgen.backends.numpyro.sites import _Native, _Recorder, _Sites, per_row
 from ppgen.backends.protocol import Inspected, Request, Run
@@ -23,7 +24,7 @@ from ppgen.backends.recorder import Recorder
 from ppgen.backends.sites import Initialiser, Site
 
 
-class Programs(Arrays):
+class Programs(Arrays, Depending):
     """Runs programs: their primitives, one run for all particles, and the first look at them."""
 
     def sample(self, name: str, fn: Any, infer: dict[str, Any]) -> Any:
@@ -58,8 +59,10 @@ class Programs(Arrays):
         request: Request,
         create: Initialiser | None = None,
         on_shapes: bool = False,
+        marks: bool = False,
     ) -> _Recorder:
         recorder = _Recorder(program, self, parameters, values, request, create=create)
+        recorder.marks = marks or on_shapes
         with recorder.listening(), handlers.seed(rng_seed=key), _Sites(recorder, on_shapes=on_shapes):
             recorder.returned = program.call(values, rows, request.step)
         return recorder
@@ -126,14 +129,18 @@ class Programs(Arrays):
         arrays = {name: jnp.asarray(value) for name, value in values.items()}
         key = self.fold_in(key, create.seed)
 
-        def look(arrays: Mapping[str, Any], on_shapes: bool) -> _Recorder:
-            return self._one(program, {}, key, arrays, rows, Request(), create, on_shapes)
-
         seen: list[_Recorder] = []
+        limits: dict[str, Any] = {}
+
+        def look(arrays: Mapping[str, Any], key: Any) -> Any:
+            seen.append(self._one(program, {}, key, arrays, rows, Request(), create, on_shapes=True))
+            return parts(seen[0], limits)
+
         try:
-            jax.eval_shape(lambda arrays: seen.append(look(arrays, on_shapes=True)), arrays)
+            trace, shapes = jax.make_jaxpr(look, return_shape=True)(arrays, key)
         except _Native:
-            seen = [look(arrays, on_shapes=False)]
+            return self._one(program, {}, key, arrays, rows, Request(), create)
+        seen[0].traced = trace, shapes, limits
         return seen[0]
 
     def arrange(

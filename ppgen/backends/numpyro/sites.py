@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
+import numpyro.distributions as nd
 from jax import random
 from jax.core import Tracer
 from numpyro.primitives import Messenger
 
 from ppgen.backends.numpyro import loops
+from ppgen.backends.numpyro.dependence import mark
 from ppgen.backends.protocol import Run, Term
 from ppgen.backends.recorder import Recorder
 from ppgen.errors import ProgramError
@@ -60,6 +62,12 @@ class _Sites(Messenger):
 class _Recorder(Recorder):
     """The sites of one particle; `vmap` adds the particle axis outside."""
 
+    marks = False  # whether values and parameters keep their names in the trace
+    traced: Any = None  # the trace of a look on shapes, see `dependence`
+
+    def mark(self, name: str, value: Any) -> Any:
+        return mark(name, value) if self.marks else value
+
     def native_parameter(self, msg: Any) -> None:
         """Answer a `numpyro.param` (also those that flax, equinox and stax modules make)."""
         name, constraint = msg["name"], msg["kwargs"].get("constraint")
@@ -99,6 +107,11 @@ class _Recorder(Recorder):
         log_density = fn.log_prob(msg["value"], intermediates) if intermediates else fn.log_prob(msg["value"])
         scale = msg.get("scale")  # the trace weighs rows itself
         return log_density if scale is None else scale / self.plate_weight(msg, self.program.rows_plate) * log_density
+
+    def inside(self, msg: Any) -> Any:
+        fn = msg["fn"]
+        inside = fn.support(msg["value"])
+        return inside | jnp.logical_not(fn._mask) if isinstance(fn, nd.MaskedDistribution) else inside
 
     def uniform(self, shape: tuple[int, ...]) -> Any:
         return random.uniform(cast(jax.Array, numpyro.prng_key()), shape)  # a program runs under a seed

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from ppgen.backends.numpyro.arrays import Arrays, is_finite
+from ppgen.backends.optimizers import no_optimizer
 from ppgen.backends.roles import by_loss
 
 
@@ -18,7 +19,11 @@ class Training(Arrays):
 
     def optimizer(self, spec: Any) -> "_Optimizer":
         """An optimiser from `ppgen.Adam` or the like, or from optax."""
-        return _Optimizer(spec.optax() if hasattr(spec, "optax") else spec)
+        if isinstance(spec, optax.GradientTransformation):
+            return _Optimizer(spec)
+        if not hasattr(spec, "optax") or isinstance(spec, type):
+            raise no_optimizer(spec, "NumPyro", "optax's, optax.adam(1e-3)")
+        return _Optimizer(spec.optax())
 
     def compile_loop(
         self, step: Callable[..., Any], metrics: tuple[str, ...], losses: tuple[str, ...]

@@ -15,6 +15,7 @@ from ppgen.backends import modules
 from ppgen.backends.protocol import SEEN, Inspected, Request, Run, Term, bare
 from ppgen.backends.pyro.arrays import Arrays
 from ppgen.backends.pyro.bijections import bijection
+from ppgen.backends.pyro.dependence import Depending
 from ppgen.backends.pyro.distributions import make
 from ppgen.backends.pyro.sites import _Recorder, _Sites, per_row
 from ppgen.backends.pyro.watch import watching
@@ -24,7 +25,7 @@ from ppgen.backends.sites import Initialiser, Site
 _SEVERAL = 3  # particles of a trial
 
 
-class Programs(Arrays):
+class Programs(Arrays, Depending):
     """Runs programs: their primitives, one run for all particles, and the first look at them."""
 
     def sample(self, name: str, fn: Any, infer: Any) -> Any:

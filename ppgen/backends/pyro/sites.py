@@ -146,6 +146,10 @@ class _Recorder(Recorder):
             return log_density
         return log_density * (scale / self.plate_weight(msg, self.program.rows_plate))  # the trace weighs rows itself
 
+    def inside(self, msg: Any) -> torch.Tensor:
+        inside, mask = msg["fn"].support.check(msg["value"]), msg["mask"]
+        return inside if mask is None else inside | ~torch.as_tensor(mask)
+
     def uniform(self, shape: tuple[int, ...]) -> torch.Tensor:
         return torch.rand(shape)
 

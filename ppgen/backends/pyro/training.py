@@ -6,8 +6,10 @@ from typing import Any
 
 import jax
 import numpy as np
+import pyro.optim
 import torch
 
+from ppgen.backends.optimizers import no_optimizer
 from ppgen.backends.pyro.arrays import Arrays
 from ppgen.backends.roles import by_loss
 
@@ -17,6 +19,11 @@ class Training(Arrays):
 
     def optimizer(self, spec: Any) -> "_Optimizer":
         """An optimiser from `ppgen.Adam` or the like, or a function from parameters to a torch optimiser."""
+        named = hasattr(spec, "torch") and not isinstance(spec, type)
+        if not named and (not callable(spec) or hasattr(spec, "optax") or isinstance(spec, pyro.optim.PyroOptim)):
+            raise no_optimizer(
+                spec, "Pyro", "a function from parameters to torch's, lambda ps: torch.optim.Adam(ps, lr=1e-3)"
+            )
         return _Optimizer(spec)
 
     def compile_loop(

@@ -1,6 +1,7 @@
 """What is observed: every entry is used, shapes agree, and rows are inside their plate."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from ppgen.errors import DataError, ProgramError
 from ppgen.problem.arrays import observed_by
 from ppgen.problem.batch import rows_of
 from ppgen.problem.program import Program
+
+_NEAR = 0.75  # how alike two names are, of 1, when one is taken for a slip of the other
 
 
 def links(model: Program, observed: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -39,6 +42,35 @@ def every_entry_is_used(model: Program, guide: Program | None, arrays: Mapping[s
             raise DataError(
                 f"the data have an entry {name!r} that no program uses; expected a site or argument, one of "
                 f"{sorted(known - {'rows'})}. Rename the entry or the site, or leave it out."
+            )
+
+
+def no_default_hides_a_typo(programs: Iterable[Program], arrays: Mapping[str, np.ndarray]) -> None:
+    """An argument that keeps its default beside an entry of nearly the same name is that entry, misspelt."""
+    for program in programs:
+        free = [name for name in arrays if name not in program.arguments and name not in program.sites]
+        for argument in program.arguments:
+            if argument in arrays or argument in program.required or argument == "rows":
+                continue
+            if near := difflib.get_close_matches(argument, free, 1, _NEAR):
+                raise DataError(
+                    f"the {program.role} takes an argument {argument!r}, which would keep its default; the data have an entry "
+                    f"{near[0]!r}, which the {program.role} does not take. Give both one name."
+                )
+
+
+def inside_supports(model: Program, observed: Mapping[str, Any]) -> None:
+    """What a native program computes of its arguments and observes is in the support of its site.
+
+    Entries that are observed as they come are checked by row, in every batch (`check_values`).
+    """
+    for name, value in observed.items():
+        support, values = model.sites[name].support, model.backend.numpy(value)
+        if name not in model.observes and (outside := support.outside(values)).any():
+            example = values[tuple(np.argwhere(outside)[0])].tolist()
+            raise DataError(
+                f"site {name!r} of the model observes values outside its support: expected {support}; got {example}. Correct "
+                "what the program computes for obs=, or use a likelihood with this support."
             )
 
 

@@ -70,6 +70,18 @@ def tell_scales(programs: Iterable[Program]) -> None:
             )
 
 
+def rows_come_first(model: Program, entries: Mapping[str, np.ndarray]) -> None:
+    """The plate of rows is the first axis of what it observes; in square data another plate would fit as well."""
+    for site in model.observed(entries):
+        name = model.observes.get(site.name, site.name)
+        if name in entries and model.is_local(site) and model.row_axis(site):
+            raise ProgramError(
+                f"site {site.name!r} of the {model.role}: expected the plate of rows {model.rows_plate!r} to be the first axis "
+                f"of its data, {entries[name].shape}; got axis {model.row_axis(site)} of {site.batch_shape}. "
+                "Swap the plates' dim, make that axis an event with .to_event(1), or name the plate of rows: rows='...'."
+            )
+
+
 def events_stay(program: Program, again: Program, rows: int, other_rows: int) -> None:
     """No event grows with the batch; `program` saw `rows` rows, and `again` others."""
     for name in program.sites.keys() & again.sites.keys():
