@@ -39,10 +39,10 @@ def write(path: Path, arrays: Mapping[str, Mapping[str, np.ndarray]], about: Map
         where.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"expected to write to {path}; got {error}. Choose another folder.") from None
-    with locked(_beside(where, "lock"), path):
+    with locked(beside(where, "lock"), path):
         sweep(where)
         free(where)
-        new = Path(tempfile.mkdtemp(prefix=f"{_beside(where, 'new').name}-", dir=where.parent))
+        new = Path(tempfile.mkdtemp(prefix=f"{beside(where, 'new').name}-", dir=where.parent))
         try:
             _fill(new, arrays, about)
             _replace(new, where)
@@ -130,7 +130,7 @@ def discard(path: Path) -> None:
         free(path)
     except CheckpointError:
         return
-    old = Path(tempfile.mkdtemp(prefix=f"{_beside(path, 'old').name}-", dir=path.parent))
+    old = Path(tempfile.mkdtemp(prefix=f"{beside(path, 'old').name}-", dir=path.parent))
     path.rename(old)
     shutil.rmtree(old)
 
@@ -161,7 +161,7 @@ def _fill(folder: Path, arrays: Mapping[str, Mapping[str, np.ndarray]], about: M
 def _replace(new: Path, path: Path) -> None:
     """Put `new` in the place of `path`; whatever fails, one whole folder stays there."""
     if path.exists() and any(path.iterdir()):
-        old = new.with_name(f"{_beside(path, 'old').name}-{new.name[-8:]}")
+        old = new.with_name(f"{beside(path, 'old').name}-{new.name[-8:]}")
         path.rename(old)
         try:
             new.rename(path)
@@ -175,7 +175,7 @@ def _replace(new: Path, path: Path) -> None:
     _sync(path.parent)
 
 
-def _beside(path: Path, kind: str) -> Path:
+def beside(path: Path, kind: str) -> Path:
     """The name of what a writer keeps beside `path` for a while."""
     return path.with_name(f".{path.name}.{kind}")
 

@@ -67,6 +67,7 @@ class RunFolder:
         with locked(self.path / ".lock", self.path):
             for kept in {self.best, *map(_owner, self.path.glob(".step-*"))}:
                 folder.sweep(kept)
+                folder.beside(kept, "lock").unlink(missing_ok=True)  # whoever held it was killed
             yield
 
     def newest(self) -> Saved | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ppgen.errors import CheckpointError
-from ppgen.storage import folder, read, write
+from ppgen.storage import RunFolder, folder, read, write
 from ppgen.storage.lock import locked
 
 ARRAYS = {"params": {"a": np.arange(3.0), "b": np.ones((2, 2), np.float32)}, "history": {}}
@@ -177,6 +177,19 @@ with locked(file, file.parent):
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+def test_what_a_killed_writer_left_in_a_run_is_swept(tmp_path):
+    """Also the lock of one that was killed right after its last rename."""
+    run = RunFolder(tmp_path / "run")
+    with run.writing():
+        run.write(4, ARRAYS, {"step": 4})
+    killed(run.path / "step-000000008", "half", False)
+    for name in (".step-000000004.lock", ".best.lock", ".lock", "notes.txt"):
+        (run.path / name).write_text("1")
+    with run.writing():
+        pass
+    assert sorted(path.name for path in run.path.iterdir()) == ["notes.txt", "step-000000004", "step-000000008"]
 
 
 def test_a_lock_is_held_by_the_living_only(tmp_path):
