@@ -181,8 +181,11 @@ def _outside(backend: Any, program: Any, parameters: Any, entries: Values, rows:
     found: dict[str, dict[str, float]] = {}
     for turn in range(_TRIALS):
         runs = Runs(backend, program, tried(parameters, turn), entries, rows)
-        for name, (fn, _) in runs.run(entries, entries, seed=turn).kept.items():
-            for part, limit in limited(fn).items():
+        limits = {name: (fn, limited(fn)) for name, (fn, _) in runs.run(entries, entries, seed=turn).kept.items()}
+        if not any(parts for _, parts in limits.values()):
+            break
+        for name, (fn, parts) in limits.items():
+            for part, limit in parts.items():
                 if (example := example_outside(limit, np.asarray(vars(unwrapped(fn))[part]), rows)) is not None:
                     found.setdefault(name, {})[part] = example
     return found
