@@ -278,6 +278,8 @@ class Recorder(ABC):
 
     def compute(self, msg: dict[str, Any]) -> None:
         """After a deterministic site: keep its value."""
+        if msg["name"] in self.intervened:
+            return  # a constant from outside
         self.computed[msg["name"]] = msg["value"]
         self.local[msg["name"]] = bool(msg["cond_indep_stack"])
 

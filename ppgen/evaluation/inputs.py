@@ -17,7 +17,7 @@ from ppgen.problem.batch import rows_of
 from ppgen.problem.checks.observations import nothing_reads_what_is_missing
 from ppgen.problem.problem import Problem
 from ppgen.problem.program import Program
-from ppgen.problem.tied import tied
+from ppgen.problem.tied import placed, tied
 
 
 def prepare(problem: Problem, arrays: Mapping[str, Any]) -> tuple[Problem, dict[str, np.ndarray]]:
@@ -69,11 +69,10 @@ def _left_out(problem: Problem, host: Mapping[str, np.ndarray]) -> dict[str, np.
 
 def _in_their_places(problem: Problem, host: Mapping[str, np.ndarray]) -> None:
     """Parameters that have a value for each row of the data belong to these rows, in their order."""
-    placed = {name for program in problem.programs.values() for name in program.placed & program.parameters.keys()}
-    learned = cast(problem.example, problem.model)
-    if placed and not all(name in host and np.array_equal(host[name], value) for name, value in learned.items()):
+    names, learned = placed(problem), cast(problem.example, problem.model)
+    if names and not all(name in host and np.array_equal(host[name], value) for name, value in learned.items()):
         raise DataError(
-            f"the parameters {sorted(placed)} have one value per datum of the data that the fit was made of; expected these "
+            f"the parameters {sorted(names)} have one value per datum of the data that the fit was made of; expected these "
             "rows, in their order; got others. To evaluate others, compute them by a network of the data (amortisation)."
         )
 

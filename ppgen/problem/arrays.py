@@ -57,6 +57,8 @@ def to_host(
             arrays[KEPT + name] = ~np.isnan(array) & arrays.get(KEPT + name, True)
             array = np.where(arrays[KEPT + name], array, array.dtype.type(0))
         arrays[name] = array
+    if empty := {name: len(array) for name, array in arrays.items() if array.ndim and not len(array)}:
+        raise DataError(f"expected at least one row; got an empty batch {empty}. Leave empty batches out.")
     if not one_row:
         same_rows(arrays)
     if cut:
@@ -73,7 +75,7 @@ def same_rows(arrays: Mapping[str, np.ndarray]) -> None:
     for name, array in arrays.items():
         if array.ndim == 0:
             raise DataError(
-                f"entry {name!r}: expected an array of numbers with one row per datum; got one number. Every entry's first "
+                f"entry {name!r}: expected an array of numbers with one row per datum; got shape (). Every entry's first "
                 f"axis counts the rows; an argument that is no row of data goes into constants={{{name!r}: ...}}."
             )
     rows = {name: len(array) for name, array in arrays.items()}
@@ -82,8 +84,6 @@ def same_rows(arrays: Mapping[str, np.ndarray]) -> None:
             f"expected the same number of rows in every entry; got {rows}. The first axis counts the rows; arguments that are "
             "no rows of data go into constants=."
         )
-    if 0 in rows.values():
-        raise DataError(f"expected at least one row; got an empty batch {rows}. Leave empty batches out.")
 
 
 def _whole_numbers(name: str, array: np.ndarray) -> np.ndarray:

@@ -99,7 +99,10 @@ class Joint:
         """
         program = self.program
         shaping = program.observes.values()  # arguments that a native program observes; it needs their shapes
-        covariates = {k for k in program.arguments if k not in program.sites or k in shaping}
+        natively = {
+            site.name for site in program.sites.values() if site.observed
+        }  # their names may be arguments' as well
+        covariates = {k for k in program.arguments if k not in program.sites or k in shaping or k in natively}
         kept = {k: v for k, v in batch.items() if k in covariates | batch.drawn}
         given = Batch(kept, rows=batch.rows, drawn=batch.drawn, particles=particles)
         dream = self._run(given, Request(fresh=True, density=density, mean=frozenset(emit), reals=reals), particles)

@@ -113,7 +113,7 @@ def look_at_model(model: Program, arrays: Mapping[str, np.ndarray], create: Init
     """The model after its first look, with its plate of rows; or, if it has none, as one that takes the data as one row."""
     try:
         p, seen = inspect(model, arrays, create)
-    except ProgramError:
+    except PpgenError:
         same_rows(arrays)  # a clearer reason, if it is one
         raise
     if not model.rows_plate and one_row.has_no_rows(p, whole(arrays), rows_of(arrays)):

@@ -311,11 +311,11 @@ class Problem:
         return f"Problem({programs}; data: {', '.join(sorted(self.entries))}; {self.size} rows; {self.backend.name})"
 
 
-def _size(size: Any, rows: int) -> int:
-    """The number of rows N, which no batch exceeds."""
-    if not arguments.is_size(size) or size < rows:
+def _size(size: Any, count: int) -> int:
+    """The number of rows N; whether it is enough, a look at the model tells."""
+    if not arguments.is_size(size):
         raise DataError(
-            f"expected size to be the number of rows of the whole data, at least the {rows} of this batch; got {size!r}. "
+            f"expected size to be the number of rows of the whole data, at least the {count} of this batch; got {size!r}. "
             "Correct it, or leave it out where the data are all there are."
         )
     return int(size)

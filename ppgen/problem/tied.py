@@ -1,9 +1,14 @@
 """Programs that hold numbers of their own for each row of the data, and so know these rows only."""
 
+import warnings
+
+import numpy as np
+
 from ppgen.backends.sites import Initialiser
+from ppgen.errors import ProgramWarning
 from ppgen.problem.arrays import cast
 from ppgen.problem.batch import rows_of
-from ppgen.problem.checks import plates
+from ppgen.problem.checks import dependence, plates
 from ppgen.problem.preflight import inspect
 from ppgen.problem.problem import Problem
 from ppgen.problem.program import Program
@@ -26,9 +31,36 @@ def tied(problem: Problem) -> str | None:
     return problem.compiled["tied"]
 
 
-def _reason(problem: Problem, program: Program) -> str | None:
+def placed(problem: Problem) -> frozenset[str]:
+    """Parameters that have a value for each row of the data, so that they belong to these rows in their order.
+
+    Where the programs run on fewer rows too, a look at those tells such parameters from others that are as many by accident.
+    """
+    if "placed" not in problem.compiled:
+        found = {name for program in problem.programs.values() for name in program.placed & program.parameters.keys()}
+        if found and not tied(problem) and not any(_placed_in_fewer(problem, p) for p in problem.programs.values()):
+            found = set()
+        problem.compiled["placed"] = frozenset(found)
+    return problem.compiled["placed"]
+
+
+def _placed_in_fewer(problem: Problem, program: Program) -> frozenset[str]:
+    """What gives rows their places where there are fewer."""
+    arrays = _fewer(problem)
+    again, seen = inspect(program, arrays, Initialiser(problem.seed), problem.specs)
+    depends = problem.backend.dependences(again, seen, problem.start, arrays, rows_of(arrays))
+    with warnings.catch_warnings(action="ignore", category=ProgramWarning):
+        return dependence.check(again, depends, full_batch=True).placed
+
+
+def _fewer(problem: Problem) -> dict[str, np.ndarray]:
+    """Fewer rows of the data that the problem met."""
     rows = min(FEW, (rows_of(problem.example) + 1) // 2)
-    arrays = {name: value[:rows] for name, value in cast(problem.example, problem.model).items()}
+    return {name: value[:rows] for name, value in cast(problem.example, problem.model).items()}
+
+
+def _reason(problem: Problem, program: Program) -> str | None:
+    arrays = _fewer(problem)
     try:
         again, _ = inspect(program, arrays, Initialiser(problem.seed), problem.specs)
         plates.rows_match(again, arrays)

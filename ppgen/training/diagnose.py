@@ -59,7 +59,7 @@ def _densities(trainer: Trainer, state: State, batch: Batch, rows: np.ndarray | 
             if bad.any():
                 where = np.flatnonzero(bad.any(0)) if bad.ndim == 2 else np.array([], int)
                 program = joints[role].program
-                if name in program.computed and np.isneginf(backend.numpy(term.log_prob)[bad]).all():
+                if name in program.transformed and np.isneginf(backend.numpy(term.log_prob)[bad]).all():
                     support = program.sites[name].support
                     return f"site {name!r} of the {role} observes values {_OUTSIDE}, {support},{_in_rows(where, rows)}"
                 edge = _on_edge(program.sites[name].support, batch.get(name), where, backend)

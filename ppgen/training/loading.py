@@ -53,18 +53,14 @@ def load(
         constants=_constants(manifest["constants"], arrays["constants"], constants or {}),
         missing=manifest.get("missing"),
     )  # fmt: skip
-    if new := sorted(set(problem.export(problem.start)) - set(arrays["params"])):
-        raise CheckpointError(
-            f"expected programs with the parameters of the fit at {path}, {sorted(arrays['params'])}; got {new} besides, "
-            "which would stay untrained. Load it with the programs it was learned with; to go on with larger ones, "
-            "ppgen.fit(..., params=fit)."
-        )
     if isinstance(algorithm, Procedure):
         fit = _of_a_procedure(problem, algorithm, manifest, arrays)
+        _all_learned(fit.problem, arrays["params"], path)
         keeping.confirm(saved, fit.problem, fit.state.parameters, str(path))
         return fit
     trainer = Trainer(problem, algorithm, train=tuple(manifest["train"]))
     state = trainer.init(parameters=arrays["params"])
+    _all_learned(trainer.problem, arrays["params"], path)
     keeping.confirm(saved, trainer.problem, state.parameters, str(path))
     packed, standing = None, keeping.standing(saved)
     if same:
@@ -73,6 +69,15 @@ def load(
         state = dataclasses.replace(state, step=state.step + manifest["step"])
         standing = dataclasses.replace(standing, settings={**standing.settings, "backend": problem.backend.name})
     return Fit(trainer.problem, algorithm, state, arrays["history"], trainer.train, packed, standing=standing)
+
+
+def _all_learned(problem: Problem, learned: Mapping[str, Any], path: Path) -> None:
+    """The programs have no parameter that the fit has not."""
+    if new := sorted(set(problem.export(problem.start)) - set(learned)):
+        raise CheckpointError(
+            f"expected programs with the parameters of the fit at {path}, {sorted(learned)}; got {new} besides, which would "
+            "stay untrained. Load it with the programs it was learned with; to go on with larger ones: ppgen.fit(params=fit)."
+        )
 
 
 def _constants(kept: Mapping[str, Any], arrays: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ CONTEXTS = {
 
 @pytest.mark.parametrize(("context", "call", "message"), CONTEXTS.values(), ids=CONTEXTS)
 def test_contexts_that_do_not_fit(context, call, message, backend):
-    with pytest.raises(ProgramError, match=rf"the model does not run.*{message}.*\(at module 'density'\)"):
+    with pytest.raises(ProgramError, match=rf"the model does not run.*{message}.*\(at module 'density'"):
         look(MADE(3, hidden=(4,), context=context), BITS, backend, call, c=COVARIATES)
 
 
@@ -87,7 +87,7 @@ def test_a_guide_whose_context_does_not_fit(backend):
             sample("z", module("posterior", flows.IAF(2, 1, (4,), context=3))(x[..., None]))
 
     with pytest.raises(
-        ProgramError, match=r"(?s)the guide does not run.*of size 3.*shape \(4, 1\) \(at module 'posterior'\)"
+        ProgramError, match=r"(?s)the guide does not run.*of size 3.*shape \(4, 1\) \(at module 'posterior'"
     ):
         ppgen.Problem(model, guide, data={"x": NUMBERS[:, 0]}, backend=backend)
 

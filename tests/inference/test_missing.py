@@ -74,7 +74,9 @@ def turn(algorithm, latent, columns, data, backend):
     return {name: float(value) for name, value in {**losses, **gradients}.items()}
 
 
-@pytest.mark.parametrize(("algorithm", "latent"), ALGORITHMS, ids=lambda value: repr(value)[:60])
+@pytest.mark.parametrize(
+    ("algorithm", "latent"), ALGORITHMS, ids=lambda value: getattr(value, "__name__", None) or repr(value)[:60]
+)
 def test_the_terms_are_dropped(backend, algorithm, latent):
     masked = turn(algorithm, latent, range(3), MASKED, backend)
     assert masked == pytest.approx(turn(algorithm, latent, [0, 2], WITHOUT, backend), rel=1e-4, abs=1e-5)

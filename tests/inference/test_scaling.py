@@ -73,7 +73,9 @@ def parts_and_whole(backend, forced, size=ROWS):
         total = {}
         for part in rows:
             arrays = {name: value[part] for name, value in data.items()}
-            trainer = ppgen.Trainer(ppgen.Problem(*programs, data=arrays, backend=backend, size=size), ELBO())
+            trainer = ppgen.Trainer(
+                ppgen.Problem(*programs, data=arrays, backend=backend, size=max(size, len(part))), ELBO()
+            )
             losses, grads = forced.compiled(trainer, trainer.init(), arrays)(guide=draw)
             for name, value in {"loss": losses["model"], **grads}.items():
                 total[name] = total.get(name, 0.0) + len(part) * value
@@ -161,6 +163,13 @@ def effects_posterior(y):
         sample("z", dist.Normal((w + y / SCALE**2) / precision, precision**-0.5))
 
 
+def effects_guess(y):
+    """A guide for minibatches, which must not make w of one."""
+    w = sample("w", dist.Normal(param("shift", 0.0), 1.0))
+    with plate("data", len(y)):
+        sample("z", dist.Normal(w + 0.0 * y, 1.0))
+
+
 def effects_log_weight(y, w, z, shift):
     """Log p(y, w, z) - log q(w, z | y) of all rows together, [particles], and log q."""
     variance = 1 / (1 + len(y) / (1 + SCALE**2))
@@ -184,7 +193,8 @@ def effects_data():
 
 
 def effects_problem(backend, size=ROWS):
-    return ppgen.Problem(effects, effects_posterior, data=effects_data(), backend=backend, size=size)
+    guide = effects_posterior if size == ROWS else effects_guess
+    return ppgen.Problem(effects, guide, data=effects_data(), backend=backend, size=size)
 
 
 def pooled_log_weights(backend):

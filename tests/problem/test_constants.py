@@ -32,7 +32,7 @@ def test_a_constant_is_an_argument(backend):
 def test_a_schedule_follows_the_step_and_compiles_nothing_again(backend):
     cooling = ppgen.schedule(lambda step: 1.0 + 1.0 / (1.0 + step), settled=1.0)
     problem = ppgen.Problem(model, data=DATA, constants={"sd": cooling}, backend=backend)
-    trainer = ppgen.Trainer(problem, ppgen.MaximumLikelihood(), ppgen.SGD(0.0))
+    trainer = ppgen.Trainer(problem, ppgen.MaximumLikelihood(), ppgen.SGD(1e-12))
     state, losses, before = trainer.init(), [], None
     for _ in range(4):
         state, metrics = trainer.step(state, DATA)
@@ -60,7 +60,7 @@ def test_the_weight_of_a_prior_may_follow_the_step(backend):
 
     constants = {"weight": ppgen.schedule(lambda step: ops.minimum(step / 2, 1.0), settled=1.0)}
     problem = ppgen.Problem(annealed, guide, data=DATA, constants=constants, backend=backend)
-    trainer = ppgen.Trainer(problem, ppgen.ELBO(analytic_kl=False), ppgen.SGD(0.0))
+    trainer = ppgen.Trainer(problem, ppgen.ELBO(analytic_kl=False), ppgen.SGD(1e-12))
     state, grads = trainer.init(), []
     for _ in range(3):
         grads.append(float(trainer.gradients(state, DATA)["loc"]))

@@ -202,7 +202,9 @@ def test_a_parameter_per_datum(backend, start):
     evaluate = ppgen.evaluation.likelihood
     evaluate(problem, problem.start, {"y": Y}, particles=1)
     for other in (Y[::-1].copy(), Y[:4]):
-        with pytest.raises(DataError, match=r"\['m'\] have one value per datum.*in their order"):
+        with pytest.raises(
+            DataError, match=r"\['m'\] have one value per datum.*in their order|'m' .* has numbers for each"
+        ):
             evaluate(problem, problem.start, {"y": other}, particles=1)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.errors import ProgramError, tell
+from ppgen.errors import DataError, ProgramError, tell
 from ppgen.problem.batch import rows_of
 from ppgen.problem.program import Program
 
@@ -18,6 +18,11 @@ def all_rows(model: Program, count: int, size: int | None) -> int:
         count: rows of the batch.
         size: N, if the caller knows it.
     """
+    if size is not None and size < count:
+        raise DataError(
+            f"expected size to be the number of rows of the whole data, at least the {count} of this batch; got {size}. "
+            "Correct it, or leave it out where the data are all there are."
+        )
     stated = model.parts.get(model.rows_plate, (size, 0))[0]
     if None not in (size, stated) and stated != size:
         raise ProgramError(
