@@ -11,7 +11,7 @@ from ppgen.backends.protocol import KEPT, SEEN
 from ppgen.backends.sites import Site
 from ppgen.errors import DataError, NoLikelihoodError
 from ppgen.inference.algorithm import positive
-from ppgen.inference.requirements import densities, enumerable_latents, weights
+from ppgen.inference.requirements import densities, enumerable_latents, known_densities
 from ppgen.problem.arrays import cast
 from ppgen.problem.batch import rows_of
 from ppgen.problem.checks.observations import nothing_reads_what_is_missing
@@ -115,7 +115,7 @@ def guide_of(problem: Problem) -> Program:
 
 def needs_densities(problem: Problem) -> None:
     """Raise where a site is implicit, which can only be drawn from, or has an estimate in place of its log density."""
-    if reason := weights(problem):
+    if reason := known_densities(problem):
         raise NoLikelihoodError(
             f"the likelihood cannot be computed: {reason}. Judge what was learned by a program that has the density itself, "
             "with the parameters of this fit."

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ppgen.errors import NoLikelihoodError
 from ppgen.evaluation.enumerated import Table
 from ppgen.evaluation.inputs import described, guide_of, is_enumerated, needs_densities, prepare, rows_apart
 from ppgen.evaluation.psis import khat as psis_khat
@@ -35,6 +36,8 @@ def likelihood(
     - Latent sites discrete and few, without a guide: :math:`\log \sum_z p(x, z)`, exact.
     - Local latent sites with a guide: :math:`\log \frac1K \sum_k p(x, z_k) / q(z_k | x)`, :math:`z_k \sim q`; in
       expectation a lower bound, tighter with more particles (Burda et al., 2016).
+    - A guide of points (a Delta for each site): :math:`\log p(x, z)` there, called a joint; of points that all rows share,
+      what they predict, :math:`\log p(x | w)`.
     - Global latent sites w with a guide: the log pointwise predictive density
       :math:`\log \frac1S \sum_s p(x, z_s | w_s) / q(z_s | x, w_s)`, :math:`w_s \sim q`, an estimate of what the fit
       predicts for a new row. `evidence` bounds the probability of the whole data instead.
@@ -83,6 +86,9 @@ def likelihood(
         return evidence(problem, parameters, arrays, particles=particles, seed=seed)
     rows_apart(problem, guide_of(problem))
 
+    points, local = problem.points, {s.name for s in problem.model.latent(problem.data) if problem.model.is_local(s)}
+    if points and (local <= set(points) or local & set(points)):  # otherwise rows have weights, given the points
+        return _at_points(problem, parameters, arrays, batch_size, seed, points, about)
     chunks = Chunks(problem, parameters, arrays, particles, batch_size or ROWS, seed)
     chosen = _rows_for_khat(chunks.rows, particles, seed) if khat else np.zeros(0, int)
     per_row, ess, tails = np.empty(chunks.rows), np.empty(chunks.rows), []
@@ -107,6 +113,35 @@ def likelihood(
         per_row, kind=kind, estimator=estimator, particles=particles,
         khat=np.concatenate(tails) if tails else None, ess=float(ess.mean()), **about,
     ).doubted(bool(model.mixed))  # fmt: skip
+
+
+def _at_points(
+    problem: Problem,
+    parameters: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    batch_size: int | None,
+    seed: int,
+    points: tuple[str, ...],
+    about: dict,
+) -> Evaluation:
+    """What a guide of points tells: the joint density there; of points that rows share, a prediction."""
+    model = problem.model
+    if {site.name for site in model.latent(problem.data)} != set(points):
+        raise NoLikelihoodError(
+            f"the guide gives the sites {list(points)} one value and draws others, so its weights are no densities; expected "
+            "all of them drawn, or none. Give each site a distribution, such as ppgen.guides.MeanField() does."
+        )
+    chunks = Chunks(problem, parameters, arrays, 1, batch_size or ROWS, seed)
+    per_row = np.concatenate([local[0] for i in range(len(chunks)) for local, _, _ in chunks.draws(i)])
+    mine = [name for name in points if model.is_local(model.sites[name])]
+    if not mine:
+        return Evaluation.of_rows(per_row, kind="estimate", estimator="prediction at the point of the guide", **about)
+    about["note"] = _join(about["note"], "log p(x, z), and no bound on log p(x)")
+    about["normalised"] = True
+    found = Evaluation.of_rows(
+        per_row, kind="joint", estimator=f"at the point of the guide, in {', '.join(mine)}", **about
+    )
+    return replace(found, bits_per_dim=float("nan"))
 
 
 def evidence(
@@ -148,6 +183,11 @@ def evidence(
     if not problem.model.latent(problem.data) or is_enumerated(problem):
         found = _exact(problem, parameters, arrays, None, about)
         return replace(found, per_row=None, stderr=float("nan"))
+    if problem.points:
+        raise NoLikelihoodError(
+            f"the guide gives the sites {list(problem.points)} one value (a Delta), so no draw has a weight; expected a guide "
+            "with a density. Learn one, such as ppgen.guides.Laplace()."
+        )
     if not guide_of(problem).has_global(problem.data):
         found = likelihood(
             problem, parameters, arrays, particles=particles, seed=seed, quantization=quantization, khat=False

@@ -8,7 +8,7 @@ import numpy as np
 
 from ppgen.evaluation.psis import FEWEST
 
-KINDS = ("exact", "lower bound", "upper bound", "estimate", "unnormalised")
+KINDS = ("exact", "lower bound", "upper bound", "estimate", "joint", "unnormalised")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

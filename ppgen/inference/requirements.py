@@ -45,6 +45,21 @@ def densities(problem: Problem) -> str | None:
 
 
 def weights(problem: Problem) -> str | None:
+    """Draws can be weighed: densities are known, and the guide has one."""
+    return a_guide_with_a_density(problem) or known_densities(problem)
+
+
+def a_guide_with_a_density(problem: Problem) -> str | None:
+    """The guide gives no site a single value."""
+    for name in problem.points:
+        return (
+            f"site {name!r} of the guide is a point (a Delta), which has no density that draws could be weighed by; with "
+            "ppgen.ELBO() such a guide finds the maximum of the posterior"
+        )
+    return None
+
+
+def known_densities(problem: Problem) -> str | None:
     """Densities are known, not estimated: the exponential of an estimate is biased."""
     for site in problem.model.sites.values():
         if site.estimated:

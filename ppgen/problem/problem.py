@@ -144,6 +144,17 @@ class Problem:
         return self.programs.get("guide")
 
     @property
+    def points(self) -> tuple[str, ...]:
+        """Latent sites to which the guide gives one value (a Delta): they have no density to weigh draws by.
+
+        A Delta that passes on an auxiliary draw, as an autoguide's, is no such point.
+        """
+        guide = self.guide
+        if guide is None or any(site.kind == "auxiliary" for site in guide.sites.values()):
+            return ()
+        return tuple(site.name for site in guide.latent(self.data) if site.support.kind == "point")
+
+    @property
     def rows(self) -> str:
         """The name of the plate of rows."""
         return self.model.rows_plate
