@@ -150,3 +150,18 @@ def test_a_discrete_site_is_refused(backend):
         ProgramError, match=r"FullRank is a guide of continuous sites; site 'k' of the model is discrete"
     ):
         ppgen.fit(model, guides.FullRank(), data={"y": Y}, backend=backend, steps=1)
+
+
+def test_rows_to_the_left_of_an_inner_plate(backend):
+    """At the exact posterior of each row's numbers, every weight is the evidence."""
+
+    def model(rows):
+        with plate("data", rows, dim=-2), plate("inner", 3, dim=-1):
+            z = sample("z", dist.Normal(0.0, 1.0))
+            sample("x", dist.Normal(z, 1.0))
+
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    exact = {"guide.rows.loc": x / 2, "guide.rows.log_scale": np.full((5, 3), 0.5 * np.log(0.5), np.float32)}
+    problem = ppgen.Problem(model, ppgen.guides.FullRank(), data={"x": x}, backend=backend)
+    found = ppgen.evaluation.likelihood(problem, problem.parameters(exact), {"x": x}, particles=3)
+    np.testing.assert_allclose(found.per_row, (-0.5 * np.log(4 * np.pi) - x**2 / 4).sum(1), rtol=1e-5)
