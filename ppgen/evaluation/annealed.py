@@ -22,7 +22,7 @@ from ppgen.inference.requirements import a_latent_to_sample, local_latents, samp
 from ppgen.inference.smc.annealing import Path, anneal
 from ppgen.inference.smc.moves import MOVES
 from ppgen.inference.target import RowTarget
-from ppgen.problem.batch import Batch
+from ppgen.problem.batch import Batch, rows_of
 from ppgen.problem.problem import Problem
 
 ENOUGH_FOR_KHAT = 25
@@ -169,7 +169,7 @@ class _Annealer:
         self, arrays: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray] | None = None
     ) -> list[Evaluation]:
         """The lower bound; and the upper one, where the unconstrained values of the latent sites are known [1, rows, ...]."""
-        problem, rows = self.problem, len(next(iter(arrays.values())))
+        problem, rows = self.problem, rows_of(arrays)
         width = even(rows, self.batch_size or max(1, min(ROWS, SCALARS // (self.particles * breadth(problem)))))
         true_u = None if truth is None else self._laid_out(arrays, truth)
         weights, rates = [], []

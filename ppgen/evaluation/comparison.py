@@ -13,6 +13,7 @@ from ppgen.evaluation.learned import Learned
 from ppgen.evaluation.printing import printed
 from ppgen.evaluation.result import Evaluation, plain
 from ppgen.problem.arrays import to_host
+from ppgen.problem.batch import rows_of
 from ppgen.problem.problem import Problem
 
 SIDES = {"exact": (0, 0), "lower bound": (0, 1), "upper bound": (1, 0), "estimate": (1, 1)}
@@ -214,7 +215,7 @@ def memorised(problem: Problem, train: Mapping[str, Any]) -> float:
     seen = problem.model.observed(arrays)
     if any(not site.support.discrete for site in seen) or set(arrays) - set(entries(problem.model, arrays)):
         return math.nan
-    return -math.log(len(next(iter(arrays.values()))))
+    return -math.log(rows_of(arrays))
 
 
 def check_alike(found: Mapping[str, Evaluation]) -> None:

@@ -1,15 +1,14 @@
 """New rows from the model."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ppgen.errors import DataError, Note
+from ppgen.errors import DataError, tell
 from ppgen.evaluation.weights import once
 from ppgen.problem.arrays import to_host
-from ppgen.problem.batch import Batch
+from ppgen.problem.batch import Batch, rows_of
 from ppgen.problem.problem import Problem
 
 
@@ -44,11 +43,9 @@ def generate(
         raise ValueError(f"expected emit to be 'draw' or 'mean'; got {emit!r}.")
     model, backend = problem.model, problem.backend
     if factors := [site.name for site in model.sites.values() if site.kind == "factor"]:
-        warnings.warn(
+        tell(
             f"draws follow the sample sites alone; the model's factors {factors} weigh them no further. "
-            "fit.posterior has draws of the latent sites that follow them.",
-            Note,
-            stacklevel=3,
+            "fit.posterior has draws of the latent sites that follow them."
         )
     host, count = _covariates(problem, rows, data)
     observed = [site.name for site in model.observed(problem.data)]
@@ -85,7 +82,7 @@ def _covariates(problem: Problem, rows: int | None, data: Mapping[str, Any] | No
             )
     if rows is None and not host:
         raise DataError("expected rows, or data with covariates; got neither. Write fit.sample(rows=16).")
-    count = len(next(iter(host.values()))) if host else int(rows or 0)
+    count = rows_of(host) if host else int(rows or 0)
     if rows is not None and count != rows:
         raise DataError(f"expected as many rows as the covariates have, {count}; got rows={rows}. Leave rows out.")
     if model.observes:  # a native program takes the shapes of its data from its arguments

@@ -87,7 +87,7 @@ def likelihood(
     rows_apart(problem, guide_of(problem))
 
     points, local = problem.points, {s.name for s in problem.model.latent(problem.data) if problem.model.is_local(s)}
-    if points and (local <= set(points) or local & set(points)):  # otherwise rows have weights, given the points
+    if points and (not local or local & set(points)):  # otherwise rows have weights, given the points
         return _at_points(problem, parameters, arrays, batch_size, seed, points, about)
     chunks = Chunks(problem, parameters, arrays, particles, batch_size or ROWS, seed)
     chosen = _rows_for_khat(chunks.rows, particles, seed) if khat else np.zeros(0, int)

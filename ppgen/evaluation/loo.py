@@ -13,6 +13,7 @@ from ppgen.evaluation.psis import smoothed
 from ppgen.evaluation.result import Evaluation
 from ppgen.evaluation.weights import ROWS, SCALARS, breadth, device, even
 from ppgen.inference.algorithm import positive
+from ppgen.problem.batch import rows_of
 from ppgen.problem.problem import Problem
 
 FEWEST = 100  # draws
@@ -97,7 +98,7 @@ def _pointwise(
     problem: Problem, parameters: Mapping[str, Any], shared: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray]
 ) -> np.ndarray:
     """Log p(x_i | w_s) of all rows and draws, [S, rows]."""
-    backend, rows, count = problem.backend, len(next(iter(arrays.values()))), len(next(iter(shared.values())))
+    backend, rows, count = problem.backend, rows_of(arrays), len(next(iter(shared.values())))
     width = even(rows, ROWS)
     depth = even(count, max(1, SCALARS // (width * breadth(problem) * own_configurations(problem))))
     weigh, found = _compiled(problem, depth), np.empty((count, rows))

@@ -10,6 +10,7 @@ import numpy as np
 
 from ppgen.backends.protocol import KEPT, SEEN, bare
 from ppgen.backends.sites import Site
+from ppgen.problem.batch import rows_of
 from ppgen.problem.problem import Problem
 from ppgen.problem.program import Program
 
@@ -45,7 +46,7 @@ def tree(
     """
     model = problem.model
     names = _Names(model, {*model.sites, *arrays})
-    rows = len(next(iter(arrays.values()))) if arrays else 1
+    rows = rows_of(arrays)
     laid: dict[str, dict[str, Variable]] = {group: {} for group in groups}
     for group, values in groups.items():
         for name, value in values.items():

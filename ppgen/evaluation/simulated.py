@@ -8,7 +8,7 @@ import numpy as np
 from ppgen import ops
 from ppgen.evaluation.kept import once
 from ppgen.evaluation.weights import SCALARS, breadth, even
-from ppgen.problem.batch import Batch
+from ppgen.problem.batch import Batch, rows_of
 from ppgen.problem.problem import Problem
 
 
@@ -36,7 +36,7 @@ def simulate(
         like the argument that it observes; the unconstrained value of a continuous site `z` is called `real:z`.
     """
     backend, given = problem.backend, dict(shared or {})
-    rows = len(next(iter(arrays.values())))
+    rows = rows_of(arrays)
     depth = even(draws, max(1, SCALARS // (rows * breadth(problem))))
 
     def dream(parameters: Mapping[str, Any], batch: Mapping[str, Any], shared: Mapping[str, Any], key: Any) -> Any:

@@ -1,7 +1,6 @@
 """A Gaussian at the mode, as wide as the density is flat there."""
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 
 from ppgen import ops
 from ppgen.backends.recorder import training
-from ppgen.errors import ProgramError
+from ppgen.errors import ProgramError, tell
 from ppgen.guides.mean_field import START
 from ppgen.guides.sites import Latents, give
 from ppgen.inference.procedure import SamplingWarning
@@ -97,9 +96,8 @@ class Laplace(Automatic):
 
     def warn(self, what: str) -> None:
         """Tell that training has not come to the mode."""
-        warnings.warn(
+        tell(
             f"guides.Laplace: the point that was reached is no mode yet: {what}. Take more steps, or larger ones, before you "
             "trust its draws.",
             SamplingWarning,
-            stacklevel=6,
         )

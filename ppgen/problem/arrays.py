@@ -1,6 +1,5 @@
 """Data on the host: NumPy arrays over rows, checked and cast before they go to a device."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 from ppgen.backends.protocol import KEPT, SEEN
 from ppgen.backends.sites import Site
 from ppgen.backends.support import Support
-from ppgen.errors import DataError
+from ppgen.errors import DataError, tell
 from ppgen.problem.program import Program
 from ppgen.problem.reading import entries_of, read
 
@@ -62,10 +61,9 @@ def to_host(
     if not one_row:
         same_rows(arrays)
     if cut:
-        warnings.warn(
+        tell(
             f"float64 entries {cut} are used in float32; pass float32 to be silent, or switch the backend to float64.",
             DataWarning,
-            stacklevel=3,
         )
     return arrays
 

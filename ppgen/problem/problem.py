@@ -11,7 +11,7 @@ import numpy as np
 from ppgen import arguments, backends
 from ppgen.backends.protocol import Backend, bare
 from ppgen.backends.sites import Initialiser, Parameter
-from ppgen.errors import DataError, Note, ProgramError, ProgramWarning
+from ppgen.errors import DataError, ProgramError
 from ppgen.problem.arrays import cast, check_shapes, check_values, to_host
 from ppgen.problem.automatic import Automatic
 from ppgen.problem.batch import rows_of
@@ -109,9 +109,7 @@ class Problem:
         full_batch = size in (None, count) if full_batch is None else full_batch
         if isinstance(guide, Automatic):
             about = {"backend": library, "size": size, "rows": rows, "full_batch": full_batch, "seed": seed}
-            with warnings.catch_warnings():  # the second look says it again
-                warnings.simplefilter("ignore", Note)
-                warnings.simplefilter("ignore", ProgramWarning)
+            with warnings.catch_warnings(action="ignore", category=UserWarning):  # the second look says it again
                 alone = Problem(model, data=data, constants=constants, missing=missing, **about)
             guide = guide.program(alone)
         fixed = prepared(constants, library)

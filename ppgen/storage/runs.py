@@ -1,7 +1,6 @@
 """A run directory: the last checkpoints of a run and the best one, each a folder that `write` made."""
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.errors import CheckpointError, RunWarning
+from ppgen.errors import CheckpointError, RunWarning, tell
 from ppgen.storage import folder
 from ppgen.storage.lock import locked
 
@@ -88,10 +87,9 @@ class RunFolder:
                 damaged.append(str(error).removesuffix(" Save the fit again."))
                 continue
             if damaged:
-                warnings.warn(
+                tell(
                     f"{' '.join(damaged)} Took the checkpoint before it, {path}, of step {saved[0].get('step')}.",
                     RunWarning,
-                    stacklevel=4,
                 )
             return saved
         if damaged:

@@ -1,14 +1,13 @@
 """Fits as arrays and a manifest: to be written to disk, and for another run to go on from."""
 
 import dataclasses
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ppgen import storage
-from ppgen.errors import CheckpointError, RunWarning
+from ppgen.errors import CheckpointError, RunWarning, tell
 from ppgen.inference.algorithm import Algorithm
 from ppgen.problem import constants
 from ppgen.problem.batch import rows_of
@@ -122,11 +121,10 @@ def _looked(fit: "Fit", rows: dict[str, np.ndarray]) -> Fingerprint:
     try:
         return Fingerprint.of(fit.problem, fit.state.parameters, rows)
     except Exception as error:
-        warnings.warn(
+        tell(
             f"the programs could not be run to note what they compute ({error}); the fit is kept without, and ppgen.load will "
             "not notice programs that are others.",
             RunWarning,
-            stacklevel=5,
         )
         return Fingerprint({}, {}, {})
 

@@ -2,7 +2,6 @@
 
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ppgen.errors import DataError, NonFiniteError, Note, RunWarning
+from ppgen.errors import DataError, NonFiniteError, RunWarning, tell
 from ppgen.guides import MeanField
 from ppgen.inference.algorithm import Algorithm
 from ppgen.problem.automatic import Automatic
@@ -78,11 +77,9 @@ class Loop:
         if "guide" in self.algorithm.roles and problem.guide is None and _can_be_guided(problem):
             problem = self._problem(MeanField(), example, size, full_batch)
             names = [site.name for site in problem.model.latent(problem.data)]
-            warnings.warn(
+            tell(
                 f"no guide was given for the latent sites {names}; learning ppgen.guides.MeanField(), a Gaussian for each "
-                "variable. Pass it, or a better one, to be silent.",
-                Note,
-                stacklevel=4,
+                "variable. Pass it, or a better one, to be silent."
             )
         self.trainer = trainer = Trainer(problem, self.algorithm, self.optimizer, train=self.train)
         self.settings = settings_of(
@@ -184,9 +181,7 @@ class Loop:
                 self.done,
             )
         self.failures += 1
-        warnings.warn(
-            f"{what} The batch was passed by; the run goes on from the parameters before it.", RunWarning, stacklevel=5
-        )
+        tell(f"{what} The batch was passed by; the run goes on from the parameters before it.", RunWarning)
         self.state = replace(self.state, step=self.state.step + 1)
 
     # the end -------------------------------------------------------------------------------------------------
@@ -203,11 +198,10 @@ class Loop:
         if self.checkpoints:
             self.checkpoints.write(fit)
         if self.interrupts.received:
-            warnings.warn(
+            tell(
                 f"interrupted by {self.interrupts.received} after step {self.done}; this is the fit so far. To go on with it, "
                 + ("pass resume=True." if self.checkpoints else "pass resume=fit."),
                 RunWarning,
-                stacklevel=4,
             )
         return fit
 

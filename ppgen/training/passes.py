@@ -1,14 +1,13 @@
 """Where the steps of a run come from: minibatches of arrays, or a stream of batches."""
 
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from ppgen import backends
-from ppgen.errors import DataError, RunWarning
+from ppgen.errors import DataError, RunWarning, tell
 from ppgen.problem.arrays import to_host
 from ppgen.problem.batch import rows_of
 from ppgen.training.batches import Epochs, batches_of
@@ -93,11 +92,10 @@ def stream(
         if run.state is None:
             raise DataError("expected at least one batch; the stream was empty.")
         if used_up and (read < run.done or (run.done < (steps or 0) if epochs is None else epoch + 1 < epochs)):
-            warnings.warn(
+            tell(
                 f"the stream ended after {read} batches, before the {steps or epochs} {'steps' if steps else 'passes'} that "
                 "were asked for. Pass a list or a loader, which can be read again, or a longer generator.",
                 RunWarning,
-                stacklevel=3,
             )
         return run.finish(whole=used_up)
 

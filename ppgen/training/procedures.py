@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from ppgen import ops
-from ppgen.errors import DataError, NonFiniteError, ProgramError, RunWarning
+from ppgen.errors import DataError, NonFiniteError, ProgramError, RunWarning, tell
 from ppgen.evaluation.inputs import caveat, dimensions
 from ppgen.evaluation.result import Evaluation
 from ppgen.inference import EVERYTHING
@@ -69,11 +69,10 @@ def proceed(
     start = {name: problem.backend.leaf(value) for name, value in problem.parameters(params).items()}
     fit = Course(procedure, problem, start).run(procedure.length or steps or 0, progress)
     if start and params is None and not fit.train:
-        warnings.warn(
+        tell(
             f"{name} samples latent sites only: the model's parameters {list(start)} stayed at their first values. Pass "
             "values, params= (those of another fit, say), or make them latent sites.",
             SamplingWarning,
-            stacklevel=3,
         )
     return fit
 
@@ -124,10 +123,9 @@ class Course:
                     self.stop(state)
                 progress(self.done, {name: self.history[-1][name][-1] for name in procedure.reports})
         if interrupts.received:
-            warnings.warn(
+            tell(
                 f"interrupted by {interrupts.received} after step {self.done} of {steps}; this is the fit so far.",
                 RunWarning,
-                stacklevel=4,
             )
         return self.fit(state)
 

@@ -1,6 +1,5 @@
 """Markov chains on the posterior of a model's latent sites: what all samplers of this kind share."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 
 from ppgen import ops
 from ppgen.backends.protocol import Kernel
-from ppgen.errors import NonFiniteError
+from ppgen.errors import NonFiniteError, tell
 from ppgen.inference import requirements as needs
 from ppgen.inference.algorithm import positive
 from ppgen.inference.procedure import Info, Procedure, Result, SamplingWarning
@@ -97,11 +96,10 @@ class Chains(Procedure):
         by_chain = {kind: {name: np.swapaxes(values, 0, 1) for name, values in infos[kind].items()} for kind in infos}
         count = int(by_chain["statistics"]["diverging"].sum())
         if count:
-            warnings.warn(
+            tell(
                 f"{count} of {self.chains * self.draws} draws ended in a divergence: the chains do not reach all of the "
                 "posterior. Raise target_accept, or write the model so that its scales do not depend on one another.",
                 SamplingWarning,
-                stacklevel=6,  # where `ppgen.fit` was called
             )
         return Result(draws=by_chain["draws"], statistics=by_chain["statistics"])
 

@@ -1,7 +1,6 @@
 """Sequential Monte Carlo from the prior to the posterior."""
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ import jax
 import numpy as np
 
 from ppgen import ops
-from ppgen.errors import NonFiniteError
+from ppgen.errors import NonFiniteError, tell
 from ppgen.inference import requirements as needs
 from ppgen.inference.algorithm import option, positive
 from ppgen.inference.procedure import Info, Procedure, Result, SamplingWarning
@@ -177,11 +176,10 @@ class SMC(Procedure):
         """Draws from the posterior, a particle each, [1, particles, ...]; and the evidence."""
         backend = problem.backend
         if not bool(self.finished(state)):
-            warnings.warn(
+            tell(
                 f"{self!r} came to temperature {float(state.temperature):.3g} only, so there are no draws from the posterior. "
                 "Write the model so that its prior is closer to the posterior, or lower target_ess.",
                 SamplingWarning,
-                stacklevel=6,  # where `ppgen.fit` was called
             )
             return Result()
         groups = backend.numpy(state.log_evidence).astype(np.float64)

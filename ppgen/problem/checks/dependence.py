@@ -1,12 +1,11 @@
 """What a site may depend on: its own row, no value that it is to explain, no place in the batch, no numbers but its own."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 
 from ppgen.backends.dependence import Dependence, Dependences
 from ppgen.backends.sites import Site
-from ppgen.errors import ProgramError, ProgramWarning
+from ppgen.errors import ProgramError, ProgramWarning, tell
 from ppgen.problem.program import Program
 
 _INSTEAD = {
@@ -33,12 +32,11 @@ def check(program: Program, found: Dependences, *, full_batch: bool) -> Program:
         _in_range(program, site, dependence.outside)
         if program.role == "guide" and dependence.moving:
             ends = " and ".join(sorted(dependence.moving))
-            warnings.warn(
+            tell(
                 f"site {name!r} of the guide lies in an interval whose {ends} change with the "
                 "parameters, so it leaves out values that the model may allow, and no gradient tells it so. Use a distribution "
                 "with the model's support (Beta for [0, 1]).",
                 ProgramWarning,
-                stacklevel=2,
             )
         if program.role == "model":
             _not_of_itself(program, site, dependence)
@@ -53,12 +51,11 @@ def check(program: Program, found: Dependences, *, full_batch: bool) -> Program:
     }
     mixed = frozenset(name for name, dependence in local.items() if dependence.mixes and program.role == "model")
     if mixed:
-        warnings.warn(
+        tell(
             f"sites {sorted(mixed)} of the model depend on other rows of the batch (a mean over rows, a normalisation by "
             "batch?), so rows have no densities of their own: results change with the batch, and none is called exact. "
             "Compute such numbers before, as entries of the data, to be silent.",
             ProgramWarning,
-            stacklevel=2,
         )
     placed = frozenset().union(*(d.places for d in local.values())) if full_batch else frozenset()
     return replace(program, mixed=mixed, placed=placed)
@@ -102,8 +99,7 @@ def _not_of_itself(program: Program, site: Site, dependence: Dependence) -> None
         raise ProgramError(
             f"{said} Take {entry!r} out of the arguments of the {program.role}, or rename the covariate."
         )
-    warnings.warn(
+    tell(
         f"{said} That is a density only where each number depends on earlier ones alone (an autoregression).",
         ProgramWarning,
-        stacklevel=3,
     )

@@ -3,7 +3,6 @@
 import random
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,7 +11,7 @@ from unittest.mock import patch
 import jax
 import numpy as np
 
-from ppgen.errors import ProgramError, ProgramWarning
+from ppgen.errors import ProgramError, ProgramWarning, tell
 from ppgen.problem.program import Program
 
 _LIBRARIES = ("jax", "numpyro", "torch", "pyro", "ppgen", "flax", "equinox", "optax", "numpy", "importlib", "logging")
@@ -62,11 +61,10 @@ def check(program: Program, used: str) -> None:
             "randomness from sample sites. Replace the draw by ppgen.sample; draw a constant once, "
             "outside the program."
         )
-    warnings.warn(
+    tell(
         f"the {program.role} draws from {used}, which the seed of the fit does not govern, so that a run can be neither "
         "repeated nor resumed. Replace the draw by ppgen.sample to be silent.",
         ProgramWarning,
-        stacklevel=2,
     )
 
 
